@@ -1,0 +1,1 @@
+"""Articles enter here and come out as hits."""

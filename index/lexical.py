@@ -1,0 +1,102 @@
+"""Search by words: BM25 over stemmed passages and their titles, in tantivy."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tantivy
+
+from index.passage import Passage
+from index.store import Keys
+
+_ANALYZER = "pullquote_english"
+_MAX_TERM_CHARACTERS = 60
+_MAX_QUESTION_TERMS = 256
+"""Terms beyond this many are dropped: a question of 100 KB must not become a query of 20,000 clauses."""
+
+_WRITER_HEAP_BYTES = 64_000_000
+
+
+class LexicalIndex:
+    """A tantivy index in a directory; opened as it is there, or made empty."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._analyzer = (
+            tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+            .filter(tantivy.Filter.remove_long(_MAX_TERM_CHARACTERS))
+            .filter(tantivy.Filter.lowercase())
+            .filter(tantivy.Filter.ascii_fold())
+            .filter(tantivy.Filter.stemmer("english"))
+            .build()
+        )
+        builder = tantivy.SchemaBuilder()
+        builder.add_unsigned_field("key", indexed=True, fast=True)
+        builder.add_text_field("text", tokenizer_name=_ANALYZER, index_option="freq")
+        self._schema = builder.build()
+        self._index = tantivy.Index(self._schema, path=str(path))
+        self._index.register_tokenizer(_ANALYZER, self._analyzer)
+
+    @property
+    def keys(self) -> Keys:
+        searcher = self._index.searcher()
+        if searcher.num_docs == 0:
+            return np.array([], dtype=np.int64)
+        hits = searcher.search(tantivy.Query.all_query(), limit=searcher.num_docs, order_by_field="key").hits
+        return np.array(sorted(key for key, _ in hits), dtype=np.int64)
+
+    def update(self, add: Iterable[tuple[int, Passage]], remove: Iterable[int]) -> None:
+        """Apply additions and removals as one commit."""
+        writer = self._index.writer(_WRITER_HEAP_BYTES, num_threads=1)
+        for key in remove:
+            writer.delete_documents_by_term("key", key)
+        for key, passage in add:
+            document = tantivy.Document()
+            document.add_unsigned("key", key)
+            document.add_text("text", f"{passage.article.title or ''}\n{passage.text}")
+            writer.add_document(document)
+        writer.commit()
+        writer.wait_merging_threads()
+        self._index.reload()
+
+    def search(self, question: str, k: int, allowed: Keys | None = None) -> dict[int, float]:
+        """The k passages with the highest BM25: key to score, best first, ties by key.
+
+        The question's words are terms to look up, never a query language. With `allowed` the search is over those
+        keys alone (the statistics of words remain those of the whole library).
+        """
+        terms = list(dict.fromkeys(self._analyzer.analyze(question)))[:_MAX_QUESTION_TERMS]
+        if not terms or k == 0 or (allowed is not None and len(allowed) == 0):
+            return {}
+        query = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", term, index_option="freq"))
+                for term in terms
+            ]
+        )
+        if allowed is not None:
+            among = tantivy.Query.term_set_query(self._schema, "key", allowed.tolist())
+            query = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, query), (tantivy.Occur.Must, tantivy.Query.const_score_query(among, 0.0))]
+            )
+        searcher = self._index.searcher()
+        hits = searcher.search(query, limit=k, count=False).hits
+        keys = searcher.fast_field_values("key", [address for _, address in hits])
+        found = [(int(key), score) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
+        return dict(sorted(found, key=lambda item: (-item[1], item[0])))
+
+    def copy(self, path: Path) -> "LexicalIndex":
+        """The same index in another directory, to be changed there. Segment files are never written to again, so
+        a link to them will do where the file system can make one."""
+        shutil.copytree(self._path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
+        return LexicalIndex(path)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,319 @@
+"""`Library`: articles go in, hits come out. The face of this package."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from index import derived
+from index.article import Article
+from index.embed import Embedder
+from index.errors import ArticleNotFound, InvalidInput, LibraryBusy, LibraryNotFound, ModelMismatch
+from index.lock import write_lock
+from index.passage import Passage, Splitter
+from index.search import Hit, fuse
+from index.store import Filter, Indexed, Store
+
+MAX_HITS = 1_000
+MAX_QUESTION_CHARACTERS = 10_000
+CANDIDATES = 100
+"""Passages taken from each of the two indexes before fusion, at least."""
+
+_BATCH_PASSAGES = 256
+"""Passages embedded and committed together: enough to sort by length, little enough to lose to Ctrl-C."""
+
+_MAX_TITLE_CHARACTERS = 200
+"""More of a title than this would crowd the passage out of the embedder's 256 tokens."""
+
+DATABASE = "pullquote.db"
+
+
+class Outcome(StrEnum):
+    """What adding an article did."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+
+
+Acknowledge = Callable[[Article, Outcome], None]
+
+
+class Validity(StrEnum):
+    """What became of a citation: its quote still stands at its place; the article is there but the quote is not at
+    its place; the article is not in the library."""
+
+    VALID = "valid"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`reason` is for people; `places` are the starts at which the quote stands in the article today."""
+
+    validity: Validity
+    reason: str
+    places: tuple[int, ...] = ()
+
+
+class Library:
+    """A directory of articles, searchable. Without an embedder it can list, show, verify and remove.
+
+    Any number of processes may search; one at a time may add or remove. Methods may be called from any thread.
+    """
+
+    def __init__(self, path: Path, embedder: Embedder | None = None, *, create: bool = False) -> None:
+        """Open the library, or with `create` make one where there is none.
+
+        Raises LibraryNotFound, LibraryCorrupt, ModelMismatch where it was built with another embedder.
+        """
+        if create:
+            path.mkdir(parents=True, exist_ok=True)
+        elif not (path / DATABASE).is_file():
+            raise LibraryNotFound(f"there is no library at {path}; make one with: pullquote --library {path} add FILES")
+        self.path = path
+        self._store = Store(path / DATABASE, create=create)
+        self._embedder = embedder
+        self._splitter = Splitter(embedder.token_spans, embedder.fingerprint) if embedder else None
+        self._derived: derived.Derived | None = None
+        self._saved_generation: int | None = None
+        self._scratch = TemporaryDirectory(prefix="pullquote-")
+        self._index_lock = threading.RLock()
+        self._write_lock = threading.Lock()
+        if embedder is not None:
+            self._check_embedder(embedder)
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Save the derived indexes if they have changed, and let go of everything."""
+        self.save()
+        self._store.close()
+        self._scratch.cleanup()
+
+    # Articles
+
+    def add(self, articles: Iterable[Article], acknowledge: Acknowledge = lambda article, outcome: None) -> None:
+        """Add articles; one with a known id replaces that article, one that is already there changes nothing.
+
+        `acknowledge` is called for each article once it is safely stored: after its commit, which has a batch of
+        articles. An interruption loses at most the articles that were not acknowledged. Raises LibraryBusy.
+        """
+        embedder, splitter = self._models()
+        with self._writing():
+            self._note_models(embedder, splitter)
+            batch = _Batch()
+            for article in articles:
+                if batch.holds(article):
+                    self._commit(batch, embedder, acknowledge)
+                    batch = _Batch()
+                old = self._store.article(article.id)
+                if old == article:
+                    if old.origin != article.origin:
+                        self._store.note_origin(article)
+                    acknowledge(article, Outcome.UNCHANGED)
+                    continue
+                batch.append(article, splitter.split(article), self._outcome(article, old))
+                if batch.passages >= _BATCH_PASSAGES:
+                    self._commit(batch, embedder, acknowledge)
+                    batch = _Batch()
+            self._commit(batch, embedder, acknowledge)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove articles. Raises ArticleNotFound, having removed none, where one is not there; LibraryBusy."""
+        with self._writing():
+            for id in ids:
+                self.article(id)
+            self._store.remove(ids)
+
+    def article(self, id: str) -> Article:
+        """Raises ArticleNotFound."""
+        article = self._store.article(id)
+        if article is None:
+            raise ArticleNotFound(f"there is no article {id!r} in {self.path}; see: pullquote list")
+        return article
+
+    def articles(self, offset: int = 0, limit: int = 100) -> list[tuple[Article, int]]:
+        """A page of articles in the order they came in, each with its number of passages."""
+        return self._store.articles(offset, limit)
+
+    def counts(self) -> tuple[int, int]:
+        """Numbers of articles and passages."""
+        return self._store.counts()
+
+    @property
+    def embedder_name(self) -> str | None:
+        """The name of the embedder the library was built with; None before anything was added."""
+        return self._store.setting("embedder_name")
+
+    def verify(self, id: str, start: int, end: int, quote: str, sha256: str | None = None) -> Verification:
+        """Check a citation against the stored text: article id, half-open slice, quote, and the text's SHA-256."""
+        article = self._store.article(id)
+        if article is None:
+            return Verification(Validity.UNKNOWN, "the article is not in the library")
+        same_text = sha256 in (None, article.sha256)
+        if article.text[start:end] == quote and 0 <= start < end and same_text:
+            return Verification(Validity.VALID, "the quote stands at its place, word for word", (start,))
+        places = tuple(_occurrences(article.text, quote))
+        if not same_text:
+            reason = "the article's text has changed since; the quote "
+        else:
+            reason = "the article has not this quote at this place; the quote "
+        return Verification(Validity.STALE, reason + ("stands in it" if places else "is not in it"), places)
+
+    # Search
+
+    def search(self, question: str, k: int = 10, filter: Filter = Filter()) -> list[Hit]:
+        """The k passages most likely to hold the answer, best first, ties in the order they came in.
+
+        Raises InvalidInput where the question is empty or longer than MAX_QUESTION_CHARACTERS, or k is not
+        between 1 and MAX_HITS.
+        """
+        check_question(question)
+        if not 1 <= k <= MAX_HITS:
+            raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
+        embedder, _ = self._models()
+        allowed = None if filter.empty else self._store.select(filter)
+        vector = embedder.encode([question])[0]
+        depth = max(k, CANDIDATES)
+        with self._index_lock:
+            indexes = self._refresh(len(vector))
+            lexical = indexes.lexical.search(question, depth, allowed)
+            dense = indexes.dense.search(vector, depth, allowed)
+            dense |= indexes.dense.scores(vector, [key for key in lexical if key not in dense])
+        ranked = fuse(dense, lexical)[:k]
+        passages = self._store.passages(key for key, _ in ranked)
+        return [
+            Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
+        ]
+
+    def save(self) -> None:
+        """Save the derived indexes for the next process, unless they are saved already, another process is
+        writing, or the directory is read-only: they are only ever a shortcut."""
+        with self._index_lock:
+            if self._derived is None or self._derived.generation == self._saved_generation:
+                return
+            try:
+                with write_lock(self.path):
+                    derived.save(self._derived, self.path, *self._fingerprints())
+                    self._saved_generation = self._derived.generation
+            except (LibraryBusy, OSError):
+                return
+
+    # Within
+
+    def _models(self) -> tuple[Embedder, Splitter]:
+        if self._embedder is None or self._splitter is None:
+            raise ValueError("this library was opened without an embedder")
+        return self._embedder, self._splitter
+
+    def _check_embedder(self, embedder: Embedder) -> None:
+        built = self._store.setting("embedder")
+        if built is not None and built != embedder.fingerprint:
+            raise ModelMismatch(
+                f"{self.path} was built with the embedder {self.embedder_name} ({built}), not with {embedder.name} "
+                f"({embedder.fingerprint}); use that one, or add the articles to a new library"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Threads of this process wait for one another; other processes are turned away."""
+        with self._write_lock, write_lock(self.path):
+            yield
+
+    def _note_models(self, embedder: Embedder, splitter: Splitter) -> None:
+        self._check_embedder(embedder)
+        if self._store.setting("splitter") != splitter.fingerprint:
+            self._store.set_settings(
+                {
+                    "embedder": embedder.fingerprint,
+                    "embedder_name": embedder.name,
+                    "splitter": splitter.fingerprint,
+                }
+            )
+
+    def _outcome(self, article: Article, old: Article | None) -> Outcome:
+        return Outcome.REPLACED if old or self._store.has_origin(article.origin) else Outcome.ADDED
+
+    def _commit(self, batch: "_Batch", embedder: Embedder, acknowledge: Acknowledge) -> None:
+        if not batch.articles:
+            return
+        texts = [embedded_text(passage) for passages in batch.split for passage in passages]
+        vectors = embedder.encode(texts)
+        indexed, first = [], 0
+        for article, passages in zip(batch.articles, batch.split, strict=True):
+            indexed.append(Indexed(article, passages, vectors[first : first + len(passages)]))
+            first += len(passages)
+        self._store.replace(indexed)
+        for article, outcome in zip(batch.articles, batch.outcomes, strict=True):
+            acknowledge(article, outcome)
+
+    def _refresh(self, dimensions: int) -> derived.Derived:
+        """The indexes at the store's present generation. The caller holds the index lock."""
+        if self._derived is None:
+            self._derived = derived.load(self.path, *self._fingerprints())
+            self._saved_generation = self._derived.generation if self._derived else None
+        if self._derived is None or self._derived.generation != self._store.generation:
+            self._derived = derived.synced(self._derived, self._store, dimensions, Path(self._scratch.name))
+        return self._derived
+
+    def _fingerprints(self) -> tuple[str, str]:
+        embedder, splitter = self._models()
+        return embedder.fingerprint, splitter.fingerprint
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Articles that will be embedded and committed together."""
+
+    articles: list[Article] = field(default_factory=list)
+    split: list[list[Passage]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    passages: int = 0
+
+    def append(self, article: Article, passages: list[Passage], outcome: Outcome) -> None:
+        self.articles.append(article)
+        self.split.append(passages)
+        self.outcomes.append(outcome)
+        self.passages += len(passages)
+
+    def holds(self, article: Article) -> bool:
+        """Whether the batch has an article that this one would replace."""
+        return any(
+            article.id == other.id or (article.origin is not None and article.origin == other.origin)
+            for other in self.articles
+        )
+
+
+def embedded_text(passage: Passage) -> str:
+    """What the embedder is given: the article's title, then the passage. Only here; offsets never see the title."""
+    title = (passage.article.title or "")[:_MAX_TITLE_CHARACTERS]
+    return f"{title}\n{passage.text}" if title else passage.text
+
+
+def check_question(question: str) -> None:
+    """Raises InvalidInput where there is nothing to ask, or more than any question needs."""
+    if not question.strip():
+        raise InvalidInput("the question is empty; ask something, like: When was the treaty signed?")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise InvalidInput(
+            f"the question has {len(question):,} characters; {MAX_QUESTION_CHARACTERS:,} are the most it may have"
+        )
+
+
+def _occurrences(text: str, quote: str) -> Iterator[int]:
+    """Starts of at most 100 occurrences."""
+    start = -1
+    for _ in range(100 if quote else 0):
+        start = text.find(quote, start + 1)
+        if start < 0:
+            return
+        yield start
