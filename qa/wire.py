@@ -1,0 +1,179 @@
+"""The JSON that the command line and the HTTP interface share: one typed description of all that we show."""
+
+from typing import Any
+
+# pydantic, which makes the OpenAPI description of these, does not take typing's own before Python 3.12
+from typing_extensions import TypedDict
+
+from index.article import Article
+from index.library import Verification
+from index.search import Hit
+from qa.answer import Answer, Candidate, Citation
+
+
+class CitationJSON(TypedDict):
+    """A quote with its place. Offsets are half-open, in Unicode code points of the article's text."""
+
+    article: str
+    title: str | None
+    url: str | None
+    published: str | None
+    source: str | None
+    start: int
+    end: int
+    quote: str
+    sentence: str
+    sentence_start: int
+    sentence_end: int
+    text_sha256: str
+    link: str | None
+
+
+class CandidateJSON(TypedDict):
+    """A possible answer with every place that gives it."""
+
+    answer: str
+    confidence: float
+    score: float
+    citations: list[CitationJSON]
+
+
+class HitJSON(TypedDict):
+    """A passage that was retrieved."""
+
+    article: str
+    title: str | None
+    url: str | None
+    published: str | None
+    source: str | None
+    start: int
+    end: int
+    text: str
+    score: float
+    dense: float
+    lexical: float
+
+
+class AnswerJSON(TypedDict):
+    """`answer` is null where there is none, and `reason` then says why."""
+
+    question: str
+    answer: str | None
+    confidence: float
+    reason: str | None
+    citations: list[CitationJSON]
+    alternatives: list[CandidateJSON]
+    hits: list[HitJSON]
+    milliseconds: dict[str, float]
+
+
+class VerificationJSON(TypedDict):
+    """`validity` is valid, stale or unknown; `places` are where the quote starts in the article as it is now."""
+
+    validity: str
+    reason: str
+    places: list[int]
+
+
+class ArticleSummaryJSON(TypedDict):
+    """An article without its text."""
+
+    id: str
+    title: str | None
+    url: str | None
+    published: str | None
+    source: str | None
+    authors: list[str]
+    metadata: dict[str, Any]
+    characters: int
+    text_sha256: str
+
+
+class ArticleJSON(ArticleSummaryJSON):
+    """An article."""
+
+    text: str
+
+
+def answer_json(answer: Answer) -> AnswerJSON:
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "confidence": round(answer.confidence, 4),
+        "reason": answer.reason.value if answer.reason else None,
+        "citations": [citation_json(citation) for citation in answer.best.citations] if answer.best else [],
+        "alternatives": [candidate_json(candidate) for candidate in answer.alternatives],
+        "hits": [hit_json(hit) for hit in answer.hits],
+        "milliseconds": {stage: round(value, 1) for stage, value in answer.milliseconds.items()},
+    }
+
+
+def candidate_json(candidate: Candidate) -> CandidateJSON:
+    return {
+        "answer": candidate.text,
+        "confidence": round(candidate.confidence, 4),
+        "score": round(candidate.score, 4),
+        "citations": [citation_json(citation) for citation in candidate.citations],
+    }
+
+
+def citation_json(citation: Citation) -> CitationJSON:
+    article = citation.article
+    return {
+        "article": article.id,
+        "title": article.title,
+        "url": article.url,
+        "published": article.published,
+        "source": article.source,
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+        "sentence": citation.sentence,
+        "sentence_start": citation.sentence_start,
+        "sentence_end": citation.sentence_end,
+        "text_sha256": article.sha256,
+        "link": citation.link,
+    }
+
+
+def hit_json(hit: Hit) -> HitJSON:
+    article = hit.passage.article
+    return {
+        "article": article.id,
+        "title": article.title,
+        "url": article.url,
+        "published": article.published,
+        "source": article.source,
+        "start": hit.passage.start,
+        "end": hit.passage.end,
+        "text": hit.passage.text,
+        "score": round(hit.score, 4),
+        "dense": round(hit.dense, 4),
+        "lexical": round(hit.lexical, 4),
+    }
+
+
+def verification_json(verification: Verification) -> VerificationJSON:
+    return {
+        "validity": verification.validity.value,
+        "reason": verification.reason,
+        "places": list(verification.places),
+    }
+
+
+def article_summary_json(article: Article) -> ArticleSummaryJSON:
+    return {
+        "id": article.id,
+        "title": article.title,
+        "url": article.url,
+        "published": article.published,
+        "source": article.source,
+        "authors": list(article.authors),
+        "metadata": dict(article.metadata),
+        "characters": len(article.text),
+        "text_sha256": article.sha256,
+    }
+
+
+def article_json(article: Article) -> ArticleJSON:
+    return {**article_summary_json(article), "text": article.text}
