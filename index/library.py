@@ -177,23 +177,33 @@ class Library:
         Raises InvalidInput where the question is empty or longer than MAX_QUESTION_CHARACTERS, or k is not
         between 1 and MAX_HITS.
         """
-        check_question(question)
         if not 1 <= k <= MAX_HITS:
             raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
+        dense, lexical = self.candidates(question, max(k, CANDIDATES), filter)
+        ranked = fuse(dense, lexical)[:k]
+        passages = self.passages(key for key, _ in ranked)
+        return [
+            Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
+        ]
+
+    def candidates(
+        self, question: str, depth: int, filter: Filter = Filter()
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """What the two indexes offer for fusion, as passage keys with scores: the cosine of every candidate, and the
+        BM25 score of the `depth` best by words. Raises InvalidInput as `search` does."""
+        check_question(question)
         embedder, _ = self._models()
         allowed = None if filter.empty else self._store.select(filter)
         vector = embedder.encode([question])[0]
-        depth = max(k, CANDIDATES)
         with self._index_lock:
             indexes = self._refresh(len(vector))
             lexical = indexes.lexical.search(question, depth, allowed)
             dense = indexes.dense.search(vector, depth, allowed)
-            dense |= indexes.dense.scores(vector, [key for key in lexical if key not in dense])
-        ranked = fuse(dense, lexical)[:k]
-        passages = self._store.passages(key for key, _ in ranked)
-        return [
-            Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
-        ]
+            return dense | indexes.dense.scores(vector, [key for key in lexical if key not in dense]), lexical
+
+    def passages(self, keys: Iterable[int]) -> dict[int, Passage]:
+        """Those of the passages that are there, by key."""
+        return self._store.passages(keys)
 
     def save(self) -> None:
         """Save the derived indexes for the next process, unless they are saved already, another process is

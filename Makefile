@@ -1,0 +1,42 @@
+# Everything a developer or a newcomer runs. `make demo` and `make test` need nothing but Python 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_LIBRARY ?= build/demo
+
+.PHONY: help demo test lint types check bench clean
+
+help:
+	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
+	@echo "make test    set up, then every check: tests, lint, types, layers"
+	@echo "make check   the checks alone, in an environment that is set up"
+	@echo "make bench   the figures of the README, from the benchmark data (see CONTRIBUTING.md)"
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/pullquote --library $(DEMO_LIBRARY) add seeds/articles
+	printf '%s\n' "Which missiles were shown at the parade?" \
+		"How many people were hurt in the Norhaven ferry accident?" \
+		"Who won the chess tournament?" | $(BIN)/pullquote --library $(DEMO_LIBRARY) ask -
+
+test: $(BIN)/.installed check
+
+check: lint types
+	$(BIN)/python -m pytest
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+bench: $(BIN)/.installed
+	$(BIN)/python -m eval.benchmark
+
+clean:
+	rm -rf build

@@ -1,0 +1,183 @@
+"""What the command line prints for people: answers, hits, articles and reports, set for a terminal."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from eval.run import Report
+from index.article import Article
+from index.library import Validity, Verification
+from index.search import Hit
+from qa.answer import Answer, Candidate, Citation, NoAnswer
+
+_MAX_PLACES = 3
+_MAX_CLOSEST = 3
+_MAX_SHOWN_CHARACTERS = 600
+"""More of a sentence or a passage than this is left out of the middle of a screen; `--json` has it whole."""
+
+_CONTROL = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f]")
+
+_REASONS = {
+    NoAnswer.NOTHING_RETRIEVED: "nothing in the library matches the question and filters",
+    NoAnswer.NOTHING_ANSWERS: "nothing in the passages found answers the question",
+    NoAnswer.BELOW_THRESHOLD: "the best candidate is too unsure to be given",
+}
+
+
+def answer(found: Answer) -> RenderableType:
+    """An answer as a quote with its sources, or why there is none and what came closest."""
+    parts: list[RenderableType] = [Text(_safe(found.question), style="bold")]
+    if found.best is not None:
+        parts.append(
+            Text.assemble(
+                ("  “", "dim"), (_one_line(found.best.text), "bold green"), ("”", "dim"), _sureness(found.best)
+            )
+        )
+        parts.extend(_places(found.best.citations))
+    elif found.reason is not None:
+        parts.append(Text(f"  No answer: {_REASONS[found.reason]}.", style="yellow"))
+    others = found.alternatives[:_MAX_CLOSEST]
+    if others:
+        parts.append(Text("  Also considered" if found.best else "  Closest", style="dim"))
+    for candidate in others:
+        parts.append(
+            Text.assemble("    “", _one_line(candidate.text), "”", _sureness(candidate), (_titles(candidate), "dim"))
+        )
+    return Group(*parts, "")
+
+
+def hits(found: Sequence[Hit]) -> RenderableType:
+    """Passages with their places and scores."""
+    parts: list[RenderableType] = []
+    for number, hit in enumerate(found, start=1):
+        passage = hit.passage
+        scores = f"score {hit.score:.2f}, cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}"
+        parts.append(Text.assemble((f"{number}. ", "bold"), _source(passage.article), (f"  {scores}", "dim")))
+        parts.append(Padding(Text(_shortened(passage.text)), (0, 0, 0, 3)))
+        parts.append(Text(f"   {passage.article.id} [{passage.start}:{passage.end}]\n", style="dim"))
+    return Group(*parts) if parts else Text("No passages.")
+
+
+def articles(page: Sequence[tuple[Article, int]]) -> RenderableType:
+    """A line for each article: id, date, title, source and size."""
+    return Group(*(_article_line(item, passages) for item, passages in page))
+
+
+def article(item: Article) -> RenderableType:
+    """An article: what is known about it, then its text."""
+    facts = Table.grid(padding=(0, 2))
+    for name in ("id", "title", "url", "published", "source"):
+        if value := getattr(item, name):
+            facts.add_row(Text(name, style="dim"), Text(_safe(value)))
+    if item.authors:
+        facts.add_row(Text("authors", style="dim"), Text(_safe(", ".join(item.authors))))
+    for name, value in item.metadata.items():
+        facts.add_row(Text(_safe(name), style="dim"), Text(_safe(str(value))))
+    facts.add_row(Text("sha256", style="dim"), Text(item.sha256))
+    return Group(facts, "", Text(_safe(item.text)))
+
+
+def report(scores: Report) -> RenderableType:
+    """A gold evaluation as a table."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for name, value in (
+        ("questions", f"{scores.questions:,}"),
+        ("  of them answerable", f"{scores.answerable:,}"),
+        ("exact match", _share(scores.em)),
+        ("F1", _share(scores.f1)),
+        ("answerable: exact match", _share(scores.answerable_em)),
+        ("answerable: F1", _share(scores.answerable_f1)),
+        ("answerable, nothing withheld: exact match", _share(scores.best_em)),
+        ("answerable, nothing withheld: F1", _share(scores.best_f1)),
+        *((f"recall@{k}", _share(share)) for k, share in scores.recall.items()),
+        ("unanswerable: no answer given", _share(scores.no_answer_accuracy)),
+        ("share answered", _share(scores.answered)),
+        ("exact match where answered", _share(scores.answered_em)),
+        ("quotes checked", f"{scores.quotes:,}"),
+        ("quotes not at their place", f"{scores.quotes_misplaced:,}"),
+        ("milliseconds, median", f"{scores.milliseconds_p50:,.0f}"),
+        ("milliseconds, 95th percentile", f"{scores.milliseconds_p95:,.0f}"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def verification(citation: Mapping[str, object], checked: Verification) -> RenderableType:
+    """One line on a citation, and where its quote stands now if not at its place."""
+    style = {Validity.VALID: "green", Validity.STALE: "yellow", Validity.UNKNOWN: "red"}[checked.validity]
+    place = f"{citation['article']} [{citation['start']}:{citation['end']}]"
+    reason = "" if checked.validity is Validity.VALID else f": {checked.reason}"
+    if checked.places and reason:
+        reason += f", at {', '.join(map(str, checked.places[:_MAX_PLACES]))}"
+    quote = _one_line(str(citation["quote"]))
+    return Text.assemble((f"{checked.validity:8}", style), f"“{quote}”  ", (_safe(place), "dim"), reason)
+
+
+def error(console: Console, message: str) -> None:
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+def _article_line(item: Article, passages: int) -> Text:
+    published = f"{(item.published or '')[:10]:10}"
+    size = f"  {len(item.text):,} characters, {passages:,} passages"
+    source = f" — {item.source}" if item.source else ""
+    return Text.assemble(
+        (_safe(item.id), "bold"),
+        f"  {published}  ",
+        _safe((item.title or "untitled") + source),
+        (size, "dim"),
+    )
+
+
+def _places(citations: Sequence[Citation]) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for citation in citations[:_MAX_PLACES]:
+        before = citation.article.text[citation.sentence_start : citation.start]
+        after = citation.article.text[citation.end : citation.sentence_end]
+        sentence = Text.assemble(_one_line(before), (_one_line(citation.quote), "underline"), _one_line(after))
+        if len(sentence) <= _MAX_SHOWN_CHARACTERS:
+            parts.append(Padding(sentence, (0, 0, 0, 4)))
+        place = f"  {citation.article.id} [{citation.start}:{citation.end}]"
+        parts.append(Text.assemble("    — ", _source(citation.article), (place, "dim"), overflow="fold"))
+        if citation.link:
+            parts.append(Text(f"      {citation.link}", style="dim", overflow="fold"))
+    if len(citations) > _MAX_PLACES:
+        parts.append(Text(f"    … and in {len(citations) - _MAX_PLACES} more places", style="dim"))
+    return parts
+
+
+def _titles(candidate: Candidate) -> str:
+    item = candidate.citations[0].article
+    return _safe(f" — {item.title or item.id}")
+
+
+def _source(item: Article) -> str:
+    return _safe(", ".join(part for part in (item.title or item.id, item.source, (item.published or "")[:10]) if part))
+
+
+def _sureness(candidate: Candidate) -> tuple[str, str]:
+    return f"  {candidate.confidence:.0%} sure", "dim"
+
+
+def _safe(text: str) -> str:
+    """The text without characters that command a terminal: an article must not be able to."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _one_line(text: str) -> str:
+    return _safe(" ".join(text.splitlines()))
+
+
+def _shortened(text: str) -> str:
+    text = _safe(text)
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]} …"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"
