@@ -1,5 +1,6 @@
 """`Article`: an exact text with its identity and what is known about it."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,6 +130,6 @@ def _storable_value(value: object) -> object:
         return {storable(str(name)): _storable_value(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable_value(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return storable(str(value))

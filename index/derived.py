@@ -70,10 +70,13 @@ def synced(old: Derived | None, store: Store, dimensions: int, scratch: Path) ->
         dense.remove(gone)
     for batch in _batches(np.setdiff1d(live, dense.keys)):
         dense.add(*store.vectors(batch))
+    if old and not np.array_equal(lexical.keys, live):
+        try:
+            lexical = lexical.copy(directory)
+        except OSError:  # another process has saved newer indexes and removed the files of ours
+            lexical = LexicalIndex(directory)
     gone, new = np.setdiff1d(lexical.keys, live), np.setdiff1d(live, lexical.keys)
     if len(gone) or len(new):
-        if old:
-            lexical = lexical.copy(directory)
         passages = (item for batch in _batches(new) for item in store.passages(batch).items())
         lexical.update(add=passages, remove=gone.tolist())
     return Derived(generation, dense, lexical)

@@ -30,6 +30,14 @@ class LibraryBusy(PullquoteError):
     """Another process is writing to the library."""
 
 
+class LibraryNotWritable(PullquoteError):
+    """The library's directory cannot be written to."""
+
+
+class DiskFull(LibraryNotWritable):
+    """There is no room left for the library; nothing that was stored is lost."""
+
+
 class LibraryCorrupt(PullquoteError):
     """The database of the library cannot be read, or is not one of ours."""
 

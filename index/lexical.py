@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ class LexicalIndex:
         builder.add_text_field("text", tokenizer_name=_ANALYZER, index_option="freq")
         self._schema = builder.build()
         self._index = tantivy.Index(self._schema, path=str(path))
+        self._index.config_reader(reload_policy="manual")  # no thread that watches the directory
         self._index.register_tokenizer(_ANALYZER, self._analyzer)
 
     @property
@@ -48,11 +49,11 @@ class LexicalIndex:
         hits = searcher.search(tantivy.Query.all_query(), limit=searcher.num_docs, order_by_field="key").hits
         return np.array(sorted(key for key, _ in hits), dtype=np.int64)
 
-    def update(self, add: Iterable[tuple[int, Passage]], remove: Iterable[int]) -> None:
+    def update(self, add: Iterable[tuple[int, Passage]], remove: Sequence[int]) -> None:
         """Apply additions and removals as one commit."""
         writer = self._index.writer(_WRITER_HEAP_BYTES, num_threads=1)
-        for key in remove:
-            writer.delete_documents_by_term("key", key)
+        # by query, since delete_documents_by_term takes an integer for a signed one and then deletes nothing
+        writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "key", remove))
         for key, passage in add:
             document = tantivy.Document()
             document.add_unsigned("key", key)

@@ -11,7 +11,14 @@ from tempfile import TemporaryDirectory
 from index import derived
 from index.article import Article
 from index.embed import Embedder
-from index.errors import ArticleNotFound, InvalidInput, LibraryBusy, LibraryNotFound, ModelMismatch
+from index.errors import (
+    ArticleNotFound,
+    InvalidInput,
+    LibraryBusy,
+    LibraryNotFound,
+    LibraryNotWritable,
+    ModelMismatch,
+)
 from index.lock import write_lock
 from index.passage import Passage, Splitter
 from index.search import Hit, fuse
@@ -72,7 +79,10 @@ class Library:
         Raises LibraryNotFound, LibraryCorrupt, ModelMismatch where it was built with another embedder.
         """
         if create:
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LibraryNotWritable(f"no library can be made at {path}: {error.strerror}") from None
         elif not (path / DATABASE).is_file():
             raise LibraryNotFound(f"there is no library at {path}; make one with: pullquote --library {path} add FILES")
         self.path = path
@@ -213,9 +223,11 @@ class Library:
                 return
             try:
                 with write_lock(self.path):
+                    if self._derived.generation != self._store.generation:
+                        return  # whoever has changed the articles since has the newer indexes to save
                     derived.save(self._derived, self.path, *self._fingerprints())
                     self._saved_generation = self._derived.generation
-            except (LibraryBusy, OSError):
+            except (LibraryBusy, LibraryNotWritable, OSError):
                 return
 
     # Within

@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from index.errors import LibraryBusy
+from index.errors import LibraryBusy, LibraryNotWritable
 
 
 @contextmanager
@@ -14,9 +15,9 @@ def write_lock(library: Path) -> Iterator[None]:
     """Hold the library's write lock; the file names the process that does.
 
     The kernel lets go of the lock when its process ends, however it ends. Raises LibraryBusy at once where
-    another holder has it, in this process or another, and PermissionError where the directory is read-only.
+    another holder has it, in this process or another, and LibraryNotWritable.
     """
-    with open(library / "lock", "a+", encoding="utf-8") as file:
+    with _opened(library) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -30,3 +31,10 @@ def write_lock(library: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _opened(library: Path) -> TextIO:
+    try:
+        return open(library / "lock", "a+", encoding="utf-8")
+    except OSError as error:
+        raise LibraryNotWritable(f"{library} cannot be written to: {error.strerror}") from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from index.article import Article, parse_published
 from index.embed import Vectors
-from index.errors import InvalidInput, LibraryCorrupt
+from index.errors import DiskFull, InvalidInput, LibraryCorrupt, LibraryNotWritable
 from index.passage import Passage
 
 SCHEMA_VERSION = 1
@@ -129,16 +129,22 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[apsw.Connection]:
-        """One transaction, durable when the block is left and undone when it raises."""
+        """One transaction, durable when the block is left and undone when it raises.
+
+        Raises DiskFull, LibraryNotWritable.
+        """
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
         try:
+            db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
-        except BaseException:
+        except apsw.FullError:
+            raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
+        except (apsw.ReadOnlyError, apsw.IOError) as error:
+            raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
+        finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         for db in self._connections:

@@ -30,6 +30,8 @@ EXIT_CODES: dict[type[errors.PullquoteError], int] = {
     errors.LibraryCorrupt: 65,
     errors.ArticleNotFound: 66,
     errors.LibraryNotFound: 66,
+    errors.LibraryNotWritable: 73,
+    errors.DiskFull: 73,
     errors.LibraryBusy: 75,
     errors.ModelNotFound: 78,
     errors.ModelMismatch: 78,
