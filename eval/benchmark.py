@@ -25,7 +25,7 @@ from index.formats import read_file
 from index.library import CANDIDATES, Library, Outcome, Validity
 from index.passage import Passage
 from index.search import Hit, fuse
-from qa.answer import load
+from qa.answer import load, warm_up
 from qa.confidence import load_calibration
 from qa.reader import load_reader, reader_folder
 from qa.wire import CitationJSON
@@ -131,8 +131,8 @@ def _ask_all(path: Path, files: list[Path], questions: list[GoldQuestion]) -> No
     library, texts = _library(path, files)
     with library:
         reader = load_reader()
+        warm_up(library, reader)  # so that no question's time has the loading in it
         ask = load(library, reader, load_calibration(reader_folder()))
-        evaluate(ask, questions[:1])  # models and indexes are loaded before anything is timed
         _print(report(evaluate(ask, questions), lambda citation: _validity(citation, texts)))
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
-from index.article import Article
+from index.article import Article, make_article
 from index.library import Library, check_question
-from index.passage import sentences
+from index.passage import Passage, sentences
 from index.search import Hit
 from index.store import Filter
 from qa.confidence import Calibration
@@ -132,6 +132,13 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
         )
 
     return ask
+
+
+def warm_up(library: Library, reader: Reader) -> None:
+    """Load models and indexes now rather than at the first question."""
+    article = make_article("Nothing was asked.")
+    library.search("What was asked?", 1)
+    reader.read("What was asked?", [Passage(article, 0, len(article.text))])
 
 
 def why_none(hits: Sequence[Hit], candidates: Sequence[Candidate], threshold: float) -> NoAnswer | None:

@@ -17,7 +17,7 @@ from index.embed import DEFAULT_EMBEDDER, load_embedder
 from index.library import DATABASE, Library, Validity
 from index.store import Filter
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS, Ask, Question, load
+from qa.answer import DEFAULT_HITS, Ask, Question, load, warm_up
 from qa.cli_add import Format, add_files
 from qa.confidence import load_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
@@ -284,7 +284,9 @@ def serve(
     from server.run import run  # here, so that other commands do not wait for a web framework
 
     with _open(library, embedder, create=True) as opened:
-        run(_loaded(opened, reader), opened, host, port)
+        with err.status("Loading the models …"):
+            answers = _loaded(opened, reader, now=True)
+        run(answers, opened, host, port)
 
 
 @app.command("eval")
@@ -327,8 +329,12 @@ def _open(library: Path, embedder: str | None, *, create: bool = False) -> Libra
     return Library(library, load_embedder(embedder or DEFAULT_EMBEDDER), create=create)
 
 
-def _loaded(library: Library, reader: str) -> Ask:
-    return load(library, load_reader(reader), load_calibration(reader_folder(reader)))
+def _loaded(library: Library, reader_name: str, *, now: bool = False) -> Ask:
+    """What answers questions; its models are loaded with the first one, or now."""
+    reader = load_reader(reader_name)
+    if now:
+        warm_up(library, reader)
+    return load(library, reader, load_calibration(reader_folder(reader_name)))
 
 
 def _filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:
