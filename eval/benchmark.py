@@ -8,17 +8,19 @@ import json
 import random
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from eval.gold import GoldQuestion, read_gold
 from eval.metrics import exact_match, f1
-from eval.run import Report, evaluate, holds, report
+from eval.run import Report, Result, best_candidate, evaluate, holds, report
 from index.article import Article, make_article
 from index.embed import load_embedder
 from index.formats import read_file
@@ -26,7 +28,7 @@ from index.library import CANDIDATES, Library, Outcome, Validity
 from index.passage import Passage
 from index.search import Hit, fuse
 from qa.answer import load, warm_up
-from qa.confidence import load_calibration
+from qa.confidence import Calibration, load_calibration
 from qa.reader import load_reader, reader_folder
 from qa.wire import CitationJSON
 
@@ -116,6 +118,44 @@ def fusion(libraries: Path, sample: int) -> None:
             print(f"  {way:32}", *(f"{100 * np.mean(np.array(found) <= k):6.1f}" for k in (1, 5, 10)))
 
 
+def calibration(libraries: Path, sample: int) -> None:
+    """Fit the shipped confidence: the logistic (Platt 1999) from the best span's score to whether it matches exactly.
+
+    On SQuAD's library, with `sample` dev questions that the `squad` part does not ask and a quarter as many of SQuAD
+    2.0's unanswerable ones, for which nothing is right.
+    """
+    asked = {gold.question for gold in _squad_sample(sample)}
+    dev = read_gold(DATA / "squad" / "dev-v1.1.json")
+    unanswerable = [gold for gold in read_gold(DATA / "squad" / "dev-v2.0.json") if not gold.answerable]
+    held_out = _sampled([gold for gold in dev if gold.question not in asked], sample)
+    with Library(libraries / "squad", load_embedder()) as library:
+        results = evaluate(
+            load(library, load_reader(), Calibration()), held_out + _sampled(unanswerable, len(held_out) // 4)
+        )
+    best = [(candidate, result.gold) for result in results if (candidate := best_candidate(result.answer))]
+    scores = np.array([candidate.score for candidate, _ in best])
+    right = np.array([bool(gold.answers) and exact_match(found.text, gold.answers) for found, gold in best])
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        logits = parameters[0] * scores + parameters[1]
+        return float(np.mean(np.logaddexp(0, logits) - right * logits))
+
+    slope, intercept = minimize(loss, x0=[0.5, 0.0]).x
+    print(f"fitted on {len(best):,} questions, {100 * right.mean():.1f} % of best candidates right:")
+    print(json.dumps({"slope": round(slope, 4), "intercept": round(intercept, 4), "threshold": 0.5}))
+
+
+def calibration_error(results: Sequence[Result], bins: int = 10) -> float:
+    """Expected calibration error of the best candidates (Naeini et al. 2015): the mean distance, over bins of
+    confidence weighted by their size, between mean confidence and the share that matches exactly."""
+    best = [(candidate, result.gold) for result in results if (candidate := best_candidate(result.answer))]
+    confidence = np.array([candidate.confidence for candidate, _ in best])
+    right = np.array([bool(gold.answers) and exact_match(found.text, gold.answers) for found, gold in best])
+    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
+    inside = [numbers == number for number in np.unique(numbers)]
+    return float(sum(abs(confidence[bin].mean() - right[bin].mean()) * bin.mean() for bin in inside))
+
+
 def reciprocal_rank(
     dense: Mapping[int, float], lexical: Mapping[int, float], constant: int = 60
 ) -> list[tuple[int, float]]:
@@ -133,7 +173,9 @@ def _ask_all(path: Path, files: list[Path], questions: list[GoldQuestion]) -> No
         reader = load_reader()
         warm_up(library, reader)  # so that no question's time has the loading in it
         ask = load(library, reader, load_calibration(reader_folder()))
-        _print(report(evaluate(ask, questions), lambda citation: _validity(citation, texts)))
+        results = evaluate(ask, questions)
+        _print(report(results, lambda citation: _validity(citation, texts)))
+        print(f"  {'calibration error':20} {100 * calibration_error(results):.1f}")
 
 
 def _library(path: Path, files: list[Path]) -> tuple[Library, dict[str, str]]:
@@ -204,6 +246,7 @@ PARTS: dict[str, Callable[[Path, int], None]] = {
     "squad": squad,
     "news": news,
     "fusion": fusion,
+    "calibration": calibration,
 }
 
 if __name__ == "__main__":

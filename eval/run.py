@@ -9,7 +9,7 @@ from eval.gold import GoldQuestion
 from eval.metrics import exact_match, f1, normalize
 from index.library import Validity
 from index.search import Hit
-from qa.answer import DEFAULT_HITS, Answer, Ask, Question
+from qa.answer import DEFAULT_HITS, Answer, Ask, Candidate, Question
 from qa.wire import AnswerJSON, CitationJSON, answer_json
 
 RECALL_AT = (1, 5, 10)
@@ -84,7 +84,7 @@ def report(results: Sequence[Result], verify: Callable[[CitationJSON], Validity]
     answerable = [result for result in results if result.gold.answerable]
     unanswerable = [result for result in results if not result.gold.answerable]
     answered = [result for result in results if result.answer.text is not None]
-    best = [(best_text(result.answer), result.gold.answers) for result in answerable]
+    best = [(_text(best_candidate(result.answer)), result.gold.answers) for result in answerable]
     quotes = [citation for result in results for citation in _citations(answer_json(result.answer))]
     times = [result.answer.milliseconds["total"] for result in results]
     return Report(
@@ -107,15 +107,18 @@ def report(results: Sequence[Result], verify: Callable[[CitationJSON], Validity]
     )
 
 
-def best_text(answer: Answer) -> str:
-    """The best candidate's text, given or withheld."""
-    candidates = [answer.best] if answer.best else answer.alternatives
-    return candidates[0].text if candidates else ""
+def best_candidate(answer: Answer) -> Candidate | None:
+    """The best candidate, given or withheld."""
+    return answer.best or (answer.alternatives[0] if answer.alternatives else None)
 
 
 def _citations(answer: AnswerJSON) -> list[CitationJSON]:
     """All places an answer cites, those of its alternatives too."""
     return answer["citations"] + [citation for other in answer["alternatives"] for citation in other["citations"]]
+
+
+def _text(candidate: Candidate | None) -> str:
+    return candidate.text if candidate else ""
 
 
 def _percent(values: Iterable[float]) -> float | None:

@@ -1,0 +1,97 @@
+"""`create_app`: questions, articles and the server's state over HTTP, as JSON only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Match, Route
+
+from index.library import Library
+from qa.answer import Ask
+from server import articles, questions
+from server.admission import MAX_WAITING, Queue, Threads
+from server.errors import declared, response_to
+from server.guard import MAX_BODY_BYTES, Guard
+from server.service import Service, ServiceOf
+from server.wire import HealthJSON, ReadyJSON
+
+READING_THREADS = 4
+"""Enough for a listing of long articles not to hold up a readiness check; each keeps a database connection."""
+
+_VERSION = version("pullquote")
+
+_DESCRIPTION = """Quoted, checkable answers out of a collection of articles.
+
+Every answer is a slice of an article's text, with its place. Every error has the form
+`{"error": {"code", "message", "details"}}`; `details` is there only where the form of the request is at fault."""
+
+router = APIRouter(tags=["server"])
+
+
+def create_app(
+    ask: Ask,
+    library: Library,
+    *,
+    waiting: int = MAX_WAITING,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    local_only: bool = True,
+) -> FastAPI:
+    """The server over one library. It runs once; at its end the library's indexes are saved, but it is not closed.
+
+    `waiting` requests at most wait for the one that is being worked at; `local_only` refuses requests whose Host
+    header does not name this machine.
+    """
+    service = Service(ask, library, Queue(waiting), Threads(1, "inference"), Threads(READING_THREADS, "reads"))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="Pullquote",
+        version=_VERSION,
+        description=_DESCRIPTION,
+        # Not `include_router`, whose wrapping hides which methods a path takes.
+        routes=[*questions.router.routes, *articles.router.routes, *router.routes],
+        lifespan=lifespan,
+        middleware=[Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only)],
+        exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},
+        redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.service = service
+    return app
+
+
+@router.get("/v1/health", summary="Is the process running?", responses=declared(421))
+async def health() -> HealthJSON:
+    """Answers as long as the process can; says nothing of the library."""
+    return {"status": "ok", "version": _VERSION}
+
+
+@router.get("/v1/ready", summary="Can questions be asked?", responses=declared(421, 500))
+async def ready(service: ServiceOf) -> ReadyJSON:
+    """Answers 200 where the library can be read, with its numbers of articles and passages."""
+    articles, passages = await service.reads.run(service.library.counts)
+    return {"status": "ready", "articles": articles, "passages": passages}
+
+
+async def _validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
+    return response_to(error)
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    response = response_to(error)
+    if error.status_code == 405:
+        # Starlette names the methods of the first route that has the path, not of all that have it.
+        matching = (route for route in request.app.routes if isinstance(route, Route))
+        found = [route.methods or set() for route in matching if route.matches(request.scope)[0] is not Match.NONE]
+        response.headers["Allow"] = ", ".join(sorted(set[str]().union(*found)))
+    return response

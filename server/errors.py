@@ -1,0 +1,138 @@
+"""Errors to responses: one JSON shape for all of them, and never a traceback."""
+
+import errno
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from index.errors import (
+    ArticleNotFound,
+    DiskFull,
+    InvalidInput,
+    LibraryBusy,
+    LibraryCorrupt,
+    LibraryNotFound,
+    LibraryNotWritable,
+    ModelMismatch,
+    ModelNotFound,
+    PullquoteError,
+    UnreadableArticle,
+)
+from server.wire import UNION_TAGS, ErrorJSON, FaultJSON
+
+MAX_FAULTS = 20
+"""Faults of a request that are listed: nobody mends more at a time, and a large body may have a hundred thousand."""
+
+_MAX_NAME_CHARACTERS = 64
+"""What is shown of a field's name, which may be the client's own."""
+
+RETRY_SECONDS = {429: 1, 503: 5}
+"""When to come again: most questions take less than a second; another process that adds articles takes longer."""
+
+_logger = logging.getLogger("pullquote.server")
+
+_PULLQUOTE = {
+    PullquoteError: (500, "error"),
+    InvalidInput: (422, "invalid_input"),
+    UnreadableArticle: (422, "unreadable_article"),
+    ArticleNotFound: (404, "article_not_found"),
+    LibraryBusy: (503, "library_busy"),
+    LibraryNotWritable: (503, "library_not_writable"),
+    DiskFull: (507, "disk_full"),
+    LibraryNotFound: (500, "library_not_found"),
+    LibraryCorrupt: (500, "library_corrupt"),
+    ModelNotFound: (500, "model_not_found"),
+    ModelMismatch: (500, "model_mismatch"),
+}
+
+_HTTP = {
+    404: ("not_found", "there is nothing here; /openapi.json lists what there is"),
+    405: ("method_not_allowed", "this does not take that method; see the Allow header for those it takes"),
+}
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says where a disk, or the user's share of it, is full: the one for temporary files, say."""
+
+_MESSAGES = {
+    "model_attributes_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+}
+"""Where pydantic speaks of Python rather than of JSON."""
+
+_DESCRIPTIONS = {
+    404: "The article is not in the library",
+    413: "The body is too large",
+    415: "The body is not declared to be JSON",
+    421: "The host in the URL is not this machine",
+    422: "The request cannot be answered as it stands",
+    429: "Too many requests are waiting; come again after the seconds in `Retry-After`",
+    500: "A fault on our side",
+    503: "The library is being written to by another process, or cannot be written to; see `Retry-After`",
+    507: "The disk is full",
+}
+
+
+class Refusal(HTTPException):
+    """A request that is turned away; `code` is for programs, `message` for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, message)
+        self.code = code
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of a route's error responses."""
+    return {status: {"model": ErrorJSON, "description": _DESCRIPTIONS[status]} for status in statuses}
+
+
+def response_to(error: Exception) -> JSONResponse:
+    """The response to any error. What is not foreseen is logged with its traceback and answered in fixed words."""
+    if isinstance(error, RequestValidationError):
+        return _validation_response(error.errors())
+    if isinstance(error, Refusal):
+        return _response(error.status_code, error.code, str(error.detail))
+    if isinstance(error, StarletteHTTPException):
+        code, message = _HTTP.get(error.status_code, ("bad_request", str(error.detail)))
+        return _response(error.status_code, code, message, error.headers)
+    if isinstance(error, PullquoteError):
+        status, code = next(_PULLQUOTE[kind] for kind in type(error).__mro__ if kind in _PULLQUOTE)
+        if status >= 500:
+            _logger.warning("%s: %s", code, error)
+        return _response(status, code, str(error))
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _response(507, "disk_full", "the disk is full; make room and send this again")
+    _logger.error("unexpected error", exc_info=error)
+    return _response(500, "internal_error", "something went wrong on our side; the server's log says what")
+
+
+def _response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    body: ErrorJSON = {"error": {"code": code, "message": message}}
+    retry = {"Retry-After": str(RETRY_SECONDS[status])} if status in RETRY_SECONDS else {}
+    return JSONResponse(body, status, {**(headers or {}), **retry})
+
+
+def _validation_response(errors: Sequence[Any]) -> JSONResponse:
+    """Says where the faults are and what is expected there, never what was sent."""
+    faults: list[FaultJSON] = [
+        {"place": _place(error["loc"]), "message": _MESSAGES.get(error["type"], error["msg"])}
+        for error in errors[:MAX_FAULTS]
+    ]
+    message = f"the request is not as /openapi.json describes it: {faults[0]['place']}: {faults[0]['message']}"
+    body: ErrorJSON = {"error": {"code": "validation", "message": message, "details": faults}}
+    return JSONResponse(body, 422)
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """Like `body[3].text`."""
+    place = ""
+    for part in location:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part not in UNION_TAGS:
+            place += f".{part[:_MAX_NAME_CHARACTERS]}"
+    return place.removeprefix(".")

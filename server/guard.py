@@ -1,0 +1,84 @@
+"""What every request passes first and every response last."""
+
+import re
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.errors import Refusal, response_to
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""A thousand articles of 32 kB each, or the longest one (`index.article.MAX_CHARACTERS`) in English; while a body is
+read, memory holds it some four times over."""
+
+
+class Guard:
+    """Refuses strange hosts and large bodies, answers the errors nobody else did, and marks responses `nosniff`.
+
+    With `local_only` the Host header must name this machine. Otherwise any web page could have its own name resolve
+    to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser.
+
+    Starlette's own limit on bodies answers in plain text, which is not our one shape.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, local_only: bool) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._local_only = local_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received = 0
+        started = False
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            self._check_size(received)
+            return message
+
+        async def send_marked(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            self._check(Headers(scope=scope))
+            await self._app(scope, receive_counted, send_marked)
+        except Exception as error:
+            if started:
+                raise
+            await response_to(error)(scope, receive, send_marked)
+
+    def _check(self, headers: Headers) -> None:
+        if self._local_only and not is_loopback(_host(headers.get("host", ""))):
+            raise Refusal(421, "unknown_host", "this server answers this machine only; use http://127.0.0.1 in the URL")
+        declared = headers.get("content-length", "")
+        if declared.isdecimal():
+            self._check_size(int(declared))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_body_bytes:
+            limit = f"{self._max_body_bytes:,} bytes"
+            raise Refusal(413, "content_too_large", f"the body is larger than {limit}; send it in parts")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is certain to be this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(header: str) -> str:
+    """The host of a Host header, which may have a port after it."""
+    return re.sub(r":\d*$", "", header).strip("[]").lower()

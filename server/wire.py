@@ -1,0 +1,236 @@
+"""What a request may hold, and the JSON that only the HTTP interface answers; all other JSON is in `qa.wire`."""
+
+from typing import Annotated, Any, NotRequired
+
+from fastapi import Body
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+# pydantic does not take typing's own TypedDict before Python 3.12
+from typing_extensions import TypedDict
+
+from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, parse_published
+from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
+from index.store import Filter
+from qa.answer import DEFAULT_HITS, Question
+from qa.wire import ArticleSummaryJSON, HitJSON
+
+MAX_FILTER_ITEMS = 1_000
+MAX_RECORDS = 1_000
+MAX_PAGE = 1_000
+MAX_QUOTE_CHARACTERS = 100_000
+MAX_FIELD_CHARACTERS = 10_000
+"""Longest title and URL; both are repeated with every hit of the article."""
+MAX_NAME_CHARACTERS = 512
+"""Longest source, author and item of a filter; as long as an article's id may be."""
+MAX_AUTHORS = 1_000
+_MAX_DATE_CHARACTERS = 64
+_MAX_OFFSET = 2**63 - 1
+"""SQLite's largest integer."""
+
+
+def _date(text: str) -> str:
+    if parse_published(text) is None:
+        raise PydanticCustomError("date", "Input should be a date like 2023-07-28 or 2023-07-28T09:30:00Z")
+    return text
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_FILTER_ITEMS)]
+Date = Annotated[str, Field(max_length=_MAX_DATE_CHARACTERS), AfterValidator(_date)]
+Text = Annotated[str, Field(max_length=MAX_FIELD_CHARACTERS)]
+Position = Annotated[int, Field(ge=0, le=MAX_CHARACTERS)]
+
+
+class _Body(BaseModel):
+    """A JSON object of a request: no other fields than these, and nothing is converted to the type wanted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class FilterBody(_Body):
+    """Which articles may be used; what is left out or null does not restrict. An empty list is refused: it could be
+    meant to let no article through."""
+
+    articles: Names | None = None
+    sources: Names | None = None
+    since: Date | None = None
+    until: Date | None = None
+
+    def made(self) -> Filter:
+        return Filter(frozenset(self.articles or ()), frozenset(self.sources or ()), self.since, self.until)
+
+
+class SearchBody(_Body):
+    """A question to find passages for."""
+
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+    k: Annotated[int, Field(ge=1, le=MAX_HITS)] = DEFAULT_HITS
+    filter: FilterBody | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"question": "When was the treaty signed?", "k": 5, "filter": {"since": "2023-01-01"}}]
+        }
+    )
+
+    def made_filter(self) -> Filter:
+        return self.filter.made() if self.filter else Filter()
+
+
+class AskBody(SearchBody):
+    """A question to answer from the k best passages. `threshold` is the confidence below which no answer is given;
+    null stands for the one the server was calibrated with."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"question": "When was the treaty signed?", "k": 10, "filter": {"sources": ["Reuters"]}}]
+        }
+    )
+
+    def made(self) -> Question:
+        return Question(self.question, self.k, self.made_filter(), self.threshold)
+
+
+class CitationBody(_Body):
+    """These five of a citation's fields as they stand in an answer; `text_sha256` may be left out or null."""
+
+    article: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
+    start: Position
+    end: Position
+    quote: Annotated[str, Field(min_length=1, max_length=MAX_QUOTE_CHARACTERS)]
+    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"article": "treaty-1648", "start": 17, "end": 24, "quote": "in 1648"}]}
+    )
+
+
+class Record(_Body):
+    """An article. Its id is derived from the URL, or else from the text, where none is given."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARACTERS)] | None = None
+    url: Text | None = None
+    title: Text | None = None
+    published: Name | None = None
+    source: Name | None = None
+    authors: Annotated[list[Name], Field(max_length=MAX_AUTHORS)] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+_ONE, _SEVERAL = "one record", "list of records"
+UNION_TAGS = frozenset({_ONE, _SEVERAL})
+"""What pydantic puts into the place of a fault without its being a part of the request."""
+
+
+def _records_tag(body: object) -> str:
+    return _SEVERAL if isinstance(body, list) else _ONE
+
+
+Records = Annotated[
+    Annotated[Record, Tag(_ONE)] | Annotated[list[Record], Field(max_length=MAX_RECORDS), Tag(_SEVERAL)],
+    Discriminator(_records_tag),
+    Body(
+        openapi_examples={
+            "one": {
+                "summary": "One record",
+                "value": {
+                    "id": "treaty-1648",
+                    "title": "The treaty",
+                    "published": "1998-10-24",
+                    "source": "Almanac",
+                    "authors": ["Ada Writer"],
+                    "text": "It was signed in 1648. Nobody had expected it.",
+                },
+            },
+            "several": {
+                "summary": "A list of records",
+                "value": [{"url": "https://example.org/a", "text": "First text."}, {"text": "Second text."}],
+            },
+        }
+    ),
+]
+
+
+class Page(BaseModel):
+    """The query of a listing. Its values come as strings, so that they are converted here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offset: Annotated[int, Field(ge=0, le=_MAX_OFFSET)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
+
+
+class FaultJSON(TypedDict):
+    """What is wrong at one place of a request, like `body.filter.since`."""
+
+    place: str
+    message: str
+
+
+class ErrorBodyJSON(TypedDict):
+    """`code` is for programs and does not change; `message` says what to do. Only faults of form have `details`."""
+
+    code: str
+    message: str
+    details: NotRequired[list[FaultJSON]]
+
+
+class ErrorJSON(TypedDict):
+    """Every response that is no success."""
+
+    error: ErrorBodyJSON
+
+
+class SearchJSON(TypedDict):
+    """The passages found, best first."""
+
+    question: str
+    hits: list[HitJSON]
+    milliseconds: dict[str, float]
+
+
+class AddedJSON(TypedDict):
+    """What became of one record."""
+
+    id: str
+    outcome: Outcome
+
+
+class AdditionsJSON(TypedDict):
+    """What became of the records, in their order."""
+
+    results: list[AddedJSON]
+
+
+class ListedArticleJSON(ArticleSummaryJSON):
+    """An article in a listing, with its number of passages."""
+
+    passages: int
+
+
+class ArticlesJSON(TypedDict):
+    """A page of articles in the order they came in. `total` is the number of all articles of the library."""
+
+    articles: list[ListedArticleJSON]
+    total: int
+    offset: int
+    limit: int
+
+
+class HealthJSON(TypedDict):
+    """The process is running."""
+
+    status: str
+    version: str
+
+
+class ReadyJSON(TypedDict):
+    """The library can be read."""
+
+    status: str
+    articles: int
+    passages: int

@@ -1,0 +1,135 @@
+"""The benchmark's own logic; its figures are not for tests."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from eval import benchmark
+from eval.benchmark import calibration_error, reciprocal_rank
+from eval.gold import GoldQuestion, read_gold
+from eval.run import Result
+from index.article import Article, make_article
+from index.formats import read_file
+from index.library import Validity
+from qa.answer import Answer, Candidate, Citation
+
+
+def test_reciprocal_rank_by_hand() -> None:
+    dense = {1: 0.9, 2: 0.8, 3: 0.7}  # ranks 1, 2, 3
+    lexical = {3: 12.0, 4: 11.0, 1: 2.0}  # ranks 1, 2, 3
+    assert reciprocal_rank(dense, lexical) == [
+        (1, pytest.approx(1 / 61 + 1 / 63)),
+        (3, pytest.approx(1 / 63 + 1 / 61)),
+        (2, pytest.approx(1 / 62)),
+        (4, pytest.approx(1 / 62)),
+    ]
+
+
+def test_reciprocal_rank_with_another_constant_and_ties() -> None:
+    assert reciprocal_rank({7: 0.5, 5: 0.5}, {}, constant=0) == [(5, 1.0), (7, 0.5)]
+    assert reciprocal_rank({}, {}) == []
+
+
+def result(confidence: float | None, *accepted: str) -> Result:
+    """What became of a question that was answered "Oslo" with this confidence, or with nothing."""
+    found = Citation(make_article("Oslo."), 0, 4, 0, 5)
+    best = None if confidence is None else Candidate(confidence, 1.0, (found,))
+    answer = Answer("?", best, None, confidence or 0.0, (), (), {"total": 1.0})
+    return Result(GoldQuestion("?", accepted), answer, 0.0, 0.0, None)
+
+
+def test_calibration_error_by_hand() -> None:
+    results = [
+        result(1.0, "Oslo"),
+        result(0.9, "Rome"),  # with the one above: 0.95 sure, half of them right, two of four
+        result(0.25, "Rome"),  # off by 0.25, one of four
+        result(0.35),  # off by 0.35, one of four: nothing is right where there is no answer
+        result(None, "Oslo"),  # no candidate, no confidence
+    ]
+    assert calibration_error(results) == pytest.approx(0.45 * 2 / 4 + 0.25 / 4 + 0.35 / 4)
+
+
+def test_calibration_error_of_the_perfectly_sure() -> None:
+    assert calibration_error([result(1.0, "Oslo"), result(0.0, "Rome")]) == 0.0
+
+
+def test_without_the_data_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(benchmark, "DATA", tmp_path / "none")
+    monkeypatch.setattr(sys, "argv", ["benchmark", "squad"])
+    with pytest.raises(SystemExit, match=r"skipped: the benchmark data is not at .*none"):
+        benchmark.main()
+
+
+def test_unknown_part_is_told_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmark, "DATA", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmark", "nonsense"])
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main()
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_parts_run_in_the_order_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[tuple[str, Path, int]] = []
+    for part in ("news", "squad"):
+        monkeypatch.setitem(
+            benchmark.PARTS, part, lambda libraries, sample, part=part: ran.append((part, libraries, sample))
+        )
+    monkeypatch.setattr(benchmark, "DATA", tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["benchmark", "squad", "news", "--sample", "7", "--libraries", str(tmp_path / "x")]
+    )
+    benchmark.main()
+    assert ran == [("squad", tmp_path / "x", 7), ("news", tmp_path / "x", 7)]
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("##")] == ["## squad", "## news"]
+
+
+def test_citation_is_checked_against_the_file_s_text() -> None:
+    texts = {"a": "In Oslo."}
+    citation = {"article": "a", "start": 3, "end": 7, "quote": "Oslo"}
+    assert benchmark._validity(citation, texts) is Validity.VALID  # type: ignore[arg-type]
+    assert benchmark._validity({**citation, "start": 2}, texts) is Validity.STALE  # type: ignore[arg-type]
+    assert benchmark._validity({**citation, "article": "b"}, texts) is Validity.STALE  # type: ignore[arg-type]
+
+
+def test_questions_whose_answer_is_in_no_article_count_as_having_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "news").mkdir()
+    records = [
+        {"question": "Where?", "answers": ["Oslo"], "answer_in": ["a"]},
+        {"question": "Who?", "answers": ["Nora"], "answer_in": []},
+    ]
+    (tmp_path / "news" / "questions.jsonl").write_text("\n".join(map(json.dumps, records)))
+    monkeypatch.setattr(benchmark, "DATA", tmp_path)
+    assert [(gold.question, gold.answers) for gold in benchmark._news_questions()] == [
+        ("Where?", ("Oslo",)),
+        ("Who?", ()),
+    ]
+
+
+def test_sample_is_the_same_each_time_and_0_is_all() -> None:
+    items = list(range(50))
+    assert benchmark._sampled(items, 3) == benchmark._sampled(items, 3) == [24, 48, 26]
+    assert benchmark._sampled(items, 0) == items
+    assert benchmark._sampled(items, 50) == items
+
+
+@pytest.mark.shared
+def test_gold_offsets_of_squad_match_the_articles_made_of_the_same_file() -> None:
+    file = Path(__file__).parents[1] / benchmark.DATA / "squad" / "dev-v1.1.json"
+    if not file.is_file():
+        pytest.skip(f"the benchmark data is not at {file}")
+    texts = {item.id: item.text for item in read_file(file) if isinstance(item, Article)}
+    gold = read_gold(file)
+    misplaced = [
+        one
+        for one in gold
+        if one.article is None or one.start is None or not texts[one.article].startswith(one.answers[0], one.start)
+    ]
+    assert (len(texts), len(gold), misplaced) == (23, 5_191, [])

@@ -1,0 +1,104 @@
+"""Who may import whom: data flows one way, and each third-party library is known in one room only."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = {
+    "index": {"index"},
+    "qa": {"qa", "index"},
+    "server": {"server", "qa", "index"},
+    "eval": {"eval", "qa", "index"},
+}
+COMMAND_LINE = "qa/cli*.py"
+ROOMS = {
+    "apsw": "index/store.py",
+    "faiss": "index/dense.py",
+    "tantivy": "index/lexical.py",
+    "nupunkt": "index/passage.py",
+    "sentence_transformers": "index/embed.py",
+    "trafilatura": "index/formats/html.py",
+    "markdown_it": "index/formats/markdown.py",
+    "charset_normalizer": "index/formats/encoding.py",
+    "fastapi": "server/*",
+    "pydantic": "server/*",
+    "uvicorn": "server/*",
+    "typer": COMMAND_LINE,
+    "rich": COMMAND_LINE,
+    "pickle": "nowhere",
+    "joblib": "nowhere",
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """The dotted names a module imports, wherever in it; `from a import b` counts as both `a` and `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def forbidden(path: str, source: str) -> set[str]:
+    """The packages that the module at `path`, relative to the root, must not import but does."""
+    found = set()
+    for name in imported(source):
+        package = name.split(".")[0]
+        outside = package in LAYERS and package not in LAYERS[path.split("/")[0]] and not fnmatch(path, COMMAND_LINE)
+        elsewhere = package in ROOMS and not fnmatch(path, ROOMS[package])
+        command_line = name == "qa.cli" or (name.startswith("qa.cli_") and not fnmatch(path, COMMAND_LINE))
+        if outside or elsewhere or command_line or not package:
+            found.add("a relative import" if not package else "qa.cli" if command_line else package)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted(str(p.relative_to(ROOT)) for name in LAYERS for p in (ROOT / name).rglob("*.py"))
+)
+def test_module_imports_only_what_its_layer_and_room_allow(path: str) -> None:
+    assert forbidden(path, (ROOT / path).read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "planted", "reported"),
+    [
+        ("index/library.py", "from qa.answer import Answer", "qa"),
+        ("index/library.py", "import server", "server"),
+        ("qa/answer.py", "from eval import run", "eval"),
+        ("server/app.py", "from eval.metrics import f1", "eval"),
+        ("eval/run.py", "def f():\n    import server.app", "server"),
+        ("server/app.py", "from qa import cli", "qa.cli"),
+        ("qa/answer.py", "from qa.cli import main", "qa.cli"),
+        ("qa/answer.py", "from qa.cli_show import show", "qa.cli"),
+        ("index/library.py", "import faiss", "faiss"),
+        ("index/formats/html.py", "from markdown_it.token import Token", "markdown_it"),
+        ("qa/wire.py", "if True:\n    from pydantic import BaseModel", "pydantic"),
+        ("server/app.py", "import rich.console", "rich"),
+        ("qa/cli.py", "import pickle", "pickle"),
+        ("index/store.py", "from .article import Article", "a relative import"),
+    ],
+)
+def test_planted_import_is_reported(path: str, planted: str, reported: str) -> None:
+    assert forbidden(path, f'"""A module."""\n\nimport json\n\n{planted}\n') == {reported}
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("qa/cli.py", "import typer\nfrom eval.run import evaluate\nfrom server.app import create_app"),
+        ("qa/cli.py", "from qa.cli_add import add_files"),
+        (
+            "server/pages/home.py",
+            "import fastapi\nfrom qa.wire import answer_json\nfrom index.errors import PullquoteError",
+        ),
+        ("index/store.py", "import apsw"),
+    ],
+)
+def test_allowed_import_is_not_reported(path: str, source: str) -> None:
+    assert forbidden(path, source) == set()

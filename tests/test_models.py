@@ -1,0 +1,108 @@
+"""The whole job on the real models, small: the demo articles, a few questions."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index.article import Article
+from index.embed import load_embedder
+from index.formats import find_files, read_file
+from index.library import Library, Validity
+from qa.answer import Answer, Ask, Question, load
+from qa.confidence import load_calibration
+from qa.reader import load_reader, reader_folder
+
+ROOT = Path(__file__).parents[1]
+
+QUESTIONS = {
+    "How many passengers was the ferry Grey Heron carrying?": "186",
+    "Where was the Korean War armistice signed?": "Panmunjom",
+    "What is the highest temperature ever measured in Vallaré?": "43.8°C",
+    "How much is Pellorane Foods paying for Corvane Dairies?": "€1.35 billion",
+}
+ABSURD = "Which enzyme unwinds the DNA of a zebrafish?"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of the demo articles, its indexes saved."""
+    path = tmp_path_factory.mktemp("models") / "library"
+    files = [file for file in find_files([ROOT / "seeds" / "articles"]) if isinstance(file, Path)]
+    articles = [item for file in files for item in read_file(file) if isinstance(item, Article)]
+    with Library(path, load_embedder(), create=True) as library:
+        library.add(articles)
+        library.search("Is everything saved?")
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(path: Path) -> Iterator[Library]:
+    with Library(path, load_embedder()) as library:
+        yield library
+
+
+def load_real(library: Library) -> Ask:
+    return load(library, load_reader(), load_calibration(reader_folder()))
+
+
+@pytest.fixture(scope="module")
+def answers(library: Library) -> dict[str, Answer]:
+    ask = load_real(library)
+    return {question: ask(Question(question)) for question in [*QUESTIONS, ABSURD]}
+
+
+def told(answer: Answer) -> tuple[object, ...]:
+    """All of an answer but its times."""
+    candidates = [answer.best, *answer.alternatives] if answer.best else answer.alternatives
+    cited = [
+        (one.article.id, one.start, one.end) for candidate in candidates if candidate for one in candidate.citations
+    ]
+    hits = [(hit.passage.article.id, hit.passage.start, hit.passage.end) for hit in answer.hits]
+    return answer.text, answer.reason, answer.confidence, cited, hits
+
+
+def test_library_has_all_articles(library: Library) -> None:
+    articles, passages = library.counts()
+    assert articles == 23
+    assert 45 <= passages <= 70  # 160 tokens each, with an overlap; another splitter may cut a little otherwise
+
+
+@pytest.mark.parametrize(("question", "answer"), QUESTIONS.items())
+def test_answer_is_right(answers: dict[str, Answer], question: str, answer: str) -> None:
+    assert (answers[question].text, answers[question].reason) == (answer, None)
+
+
+def test_absurd_question_has_no_answer(answers: dict[str, Answer]) -> None:
+    assert answers[ABSURD].text is None
+    assert answers[ABSURD].reason is not None
+    assert len(answers[ABSURD].hits) == 10
+
+
+def test_confidence_tells_the_answerable_from_the_absurd(answers: dict[str, Answer]) -> None:
+    assert min(answers[question].confidence for question in QUESTIONS) > answers[ABSURD].confidence
+
+
+def test_every_citation_verifies(library: Library, answers: dict[str, Answer]) -> None:
+    candidates = [one for answer in answers.values() for one in (answer.best, *answer.alternatives) if one]
+    cited = [citation for candidate in candidates for citation in candidate.citations]
+    checked = [library.verify(one.article.id, one.start, one.end, one.quote, one.article.sha256) for one in cited]
+    assert len(checked) >= len(QUESTIONS)
+    assert {verification.validity for verification in checked} == {Validity.VALID}
+
+
+def test_answers_are_the_same_from_the_saved_indexes(path: Path, answers: dict[str, Answer]) -> None:
+    assert (path / "manifest.json").is_file()
+    with Library(path, load_embedder()) as reopened:
+        ask = load_real(reopened)
+        for question in (next(iter(QUESTIONS)), ABSURD):
+            assert told(ask(Question(question))) == told(answers[question])
+
+
+@pytest.mark.parametrize("module", ["qa.cli", "qa.answer", "index.library"])
+def test_importing_is_quick_for_what_it_leaves_out(module: str) -> None:
+    code = f"import {module}, sys; print(*sorted({{'torch', 'transformers', 'fastapi'}} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"

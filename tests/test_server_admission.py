@@ -1,0 +1,160 @@
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from test_server_toys import RECIPE, TREATY, error, serving
+
+from index.library import Library
+from qa.answer import Answer, NoAnswer, Question
+from server.admission import Queue, Threads
+from server.errors import Refusal
+
+SECONDS = 30
+"""After this a test has failed; none takes nearly as long."""
+
+
+@contextmanager
+def reading(path: Path, waiting: int) -> Iterator[tuple[TestClient, Callable[[], int]]]:
+    """A server that is reading for a question, and a function that lets it finish and returns the answer's status."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def ask(question: Question) -> Answer:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), {})
+
+    with serving(path, TREATY, ask=ask, waiting=waiting) as client, ThreadPoolExecutor(1) as other:
+        asked = other.submit(client.post, "/v1/ask", json={"question": "When?"})
+
+        def finish() -> int:
+            go_on.set()
+            return asked.result(SECONDS).status_code
+
+        try:
+            assert begun.wait(SECONDS)
+            yield client, finish
+        finally:
+            go_on.set()
+
+
+def test_all_that_only_reads_is_answered_while_a_question_is_read(tmp_path: Path) -> None:
+    citation = {"article": "treaty-1648", "start": 7, "end": 21, "quote": "signed in 1648"}
+    with reading(tmp_path, waiting=0) as (client, finish):
+        assert client.get("/v1/health").json()["status"] == "ok"
+        assert client.get("/v1/ready").json() == {"status": "ready", "articles": 1, "passages": 1}
+        assert client.post("/v1/verify", json=citation).json()["validity"] == "valid"
+        assert client.get("/v1/articles").json()["total"] == 1
+        assert client.get("/v1/articles/treaty-1648").json()["text"] == TREATY["text"]
+        assert finish() == 200
+
+
+def test_whatever_is_too_much_is_refused_at_once(tmp_path: Path) -> None:
+    with reading(tmp_path, waiting=0) as (client, finish):
+        refused = [
+            client.post("/v1/ask", json={"question": "When?"}),
+            client.post("/v1/search", json={"question": "When?"}),
+            client.post("/v1/articles", json=RECIPE),
+            client.delete("/v1/articles/treaty-1648"),
+        ]
+        assert finish() == 200
+        after = client.post("/v1/articles", json=RECIPE)
+    for response in refused:
+        assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        assert error(response) == {
+            "code": "overloaded",
+            "message": "too many requests are waiting; send this again in a second",
+        }
+    assert after.json()["results"][0]["outcome"] == "added"
+
+
+def test_a_bad_question_takes_no_place(tmp_path: Path) -> None:
+    with reading(tmp_path, waiting=0) as (client, _):
+        assert client.post("/v1/ask", json={"question": " "}).status_code == 422
+
+
+def test_a_request_that_may_wait_is_answered_after_the_one_before(tmp_path: Path) -> None:
+    with reading(tmp_path, waiting=1) as (client, finish), ThreadPoolExecutor(1) as other:
+        second = other.submit(client.post, "/v1/search", json={"question": "When?"})
+        assert finish() == 200
+        assert second.result(SECONDS).status_code == 200
+
+
+def test_all_that_writes_is_done_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for one another, writers would take the reading threads up."""
+    used = []
+
+    def noted(method: Callable[..., None]) -> Callable[..., None]:
+        def note(*args: object) -> None:
+            used.append((method.__name__, threading.current_thread().name))
+            method(*args)
+
+        return note
+
+    monkeypatch.setattr(Library, "add", noted(Library.add))
+    monkeypatch.setattr(Library, "remove", noted(Library.remove))
+    with serving(tmp_path, TREATY) as client:
+        client.delete("/v1/articles/treaty-1648")
+    assert used == [("add", "inference_0"), ("remove", "inference_0")]
+
+
+def test_places_in_the_queue() -> None:
+    queue = Queue(waiting=1)
+    with queue.place():
+        with queue.place(), pytest.raises(Refusal, match="too many requests are waiting"), queue.place():
+            pass
+        with queue.place():
+            pass
+
+
+def test_a_place_is_free_again_after_an_error() -> None:
+    queue = Queue(waiting=0)
+    with pytest.raises(ZeroDivisionError), queue.place():
+        raise ZeroDivisionError
+    with queue.place():
+        pass
+
+
+def test_calls_are_made_one_after_another_on_one_thread() -> None:
+    threads = Threads(1, "toy")
+    began = []
+
+    def call(number: int) -> str:
+        began.append(number)
+        return threading.current_thread().name
+
+    async def main() -> list[str]:
+        return await asyncio.gather(*(threads.run(call, number) for number in range(5)))
+
+    names = asyncio.run(main())
+    threads.close()
+    assert began == [0, 1, 2, 3, 4]
+    assert names == ["toy_0"] * 5
+
+
+def test_what_has_not_begun_is_dropped_at_the_end() -> None:
+    threads = Threads(1, "toy")
+    begun, go_on = threading.Event(), threading.Event()
+    done = []
+
+    def first() -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        done.append("first")
+
+    async def main() -> list[object]:
+        jobs = [asyncio.create_task(threads.run(first)), asyncio.create_task(threads.run(done.append, "second"))]
+        await asyncio.to_thread(begun.wait, SECONDS)
+        closing = asyncio.create_task(asyncio.to_thread(threads.close))
+        await asyncio.wait([jobs[1]])
+        go_on.set()
+        await closing
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    results = asyncio.run(main())
+    assert done == ["first"]
+    assert isinstance(results[1], asyncio.CancelledError)

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+from test_server_toys import RECIPE, TREATY, error, serving
+
+from qa.answer import Answer, NoAnswer, Question
+
+QUOTE = {"article": "treaty-1648", "start": 7, "end": 21, "quote": "signed in 1648"}
+
+
+def test_ask_answers_with_a_citation(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY) as client:
+        response = client.post("/v1/ask", json={"question": "When was it signed?"})
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["answer"] == TREATY["text"]
+    assert answer["confidence"] == 0.9
+    assert answer["reason"] is None
+    assert answer["citations"][0]["article"] == "treaty-1648"
+    assert answer["citations"][0]["url"] == "https://example.org/treaty"
+    assert [hit["article"] for hit in answer["hits"]] == ["treaty-1648"]
+
+
+def test_a_citation_of_an_answer_passes_verification(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY) as client:
+        citation = client.post("/v1/ask", json={"question": "When?"}).json()["citations"][0]
+        fields = {name: citation[name] for name in ("article", "start", "end", "quote", "text_sha256")}
+        response = client.post("/v1/verify", json=fields)
+    assert response.json() == {
+        "validity": "valid",
+        "reason": "the quote stands at its place, word for word",
+        "places": [0],
+    }
+
+
+def test_every_part_of_a_question_reaches_ask(tmp_path: Path) -> None:
+    asked = []
+
+    def ask(question: Question) -> Answer:
+        asked.append(question)
+        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), {})
+
+    filter = {"articles": ["a"], "sources": ["b", "c"], "since": "2023-01-01", "until": "2023-12-31T09:30:00+02:00"}
+    with serving(tmp_path, ask=ask) as client:
+        response = client.post("/v1/ask", json={"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25})
+    assert response.json()["answer"] is None
+    assert response.json()["reason"] == "nothing retrieved"
+    assert (asked[0].text, asked[0].k, asked[0].threshold) == ("Why?", 3, 0.25)
+    assert asked[0].filter.articles == {"a"}
+    assert asked[0].filter.sources == {"b", "c"}
+    assert (asked[0].filter.since, asked[0].filter.until) == ("2023-01-01", "2023-12-31T07:30:00Z")
+
+
+def test_null_is_the_same_as_left_out(tmp_path: Path) -> None:
+    asked = []
+
+    def ask(question: Question) -> Answer:
+        asked.append(question)
+        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), {})
+
+    with serving(tmp_path, ask=ask) as client:
+        client.post("/v1/ask", json={"question": "Why?"})
+        client.post("/v1/ask", json={"question": "Why?", "filter": None, "threshold": None})
+        client.post("/v1/ask", json={"question": "Why?", "filter": {"articles": None, "since": None}})
+    assert asked == [Question("Why?")] * 3
+
+
+def test_search_finds_by_words_best_first(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY, RECIPE) as client:
+        found = client.post("/v1/search", json={"question": "boil leeks", "k": 1}).json()
+    assert found["question"] == "boil leeks"
+    assert [hit["text"] for hit in found["hits"]] == ["Boil the leeks for ten minutes."]
+    assert list(found["milliseconds"]) == ["search"]
+
+
+def test_search_keeps_to_the_filter(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY, RECIPE) as client:
+        question = {"question": "boil leeks", "filter": {"sources": ["Almanac"]}}
+        found = client.post("/v1/search", json=question).json()
+    assert [hit["article"] for hit in found["hits"]] == ["treaty-1648"]
+
+
+@pytest.mark.parametrize("route", ["/v1/ask", "/v1/search"])
+def test_a_lone_surrogate_and_nul_in_a_question_are_replaced(tmp_path: Path, route: str) -> None:
+    with serving(tmp_path, TREATY) as client:
+        response = client.post(
+            route, content=rb'{"question": "a\ud800b\u0000c"}', headers={"content-type": "application/json"}
+        )
+    assert response.status_code == 200
+    assert response.json()["question"] == "a\ufffdb\ufffdc"
+
+
+@pytest.mark.parametrize(
+    ("change", "validity", "places"),
+    [
+        ({}, "valid", [7]),
+        ({"start": 6, "end": 20}, "stale", [7]),
+        ({"quote": "signed in 1649"}, "stale", []),
+        ({"text_sha256": "0" * 64}, "stale", [7]),
+        ({"text_sha256": None}, "valid", [7]),
+        ({"article": "treaty-1649"}, "unknown", []),
+    ],
+)
+def test_verify(tmp_path: Path, change: dict[str, object], validity: str, places: list[int]) -> None:
+    with serving(tmp_path, TREATY) as client:
+        response = client.post("/v1/verify", json=QUOTE | change)
+    assert response.status_code == 200
+    assert response.json()["validity"] == validity
+    assert response.json()["places"] == places
+
+
+def test_verify_notices_that_an_article_was_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY) as client:
+        sha256 = client.get("/v1/articles/treaty-1648").json()["text_sha256"]
+        cited = QUOTE | {"text_sha256": sha256}
+        assert client.post("/v1/verify", json=cited).json()["validity"] == "valid"
+        client.post("/v1/articles", json=TREATY | {"text": "It was, they say, signed in 1648."})
+        response = client.post("/v1/verify", json=cited)
+    assert response.json()["validity"] == "stale"
+    assert response.json()["places"] == [18]
+
+
+def test_verify_refuses_a_whole_citation(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY) as client:
+        citation = client.post("/v1/ask", json={"question": "When?"}).json()["citations"][0]
+        response = client.post("/v1/verify", json=citation)
+    assert response.status_code == 422
+    assert "body.sentence_start" in [detail["place"] for detail in error(response)["details"]]

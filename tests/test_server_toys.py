@@ -1,0 +1,58 @@
+"""What the tests of the server share: a fake ask, and a client of the server in this process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conftest import ToyEmbedder
+from fastapi.testclient import TestClient
+
+from index.library import Library
+from qa.answer import Answer, Ask, Candidate, Citation, Question
+from server.app import create_app
+
+TREATY = {
+    "id": "treaty-1648",
+    "title": "The treaty",
+    "url": "https://example.org/treaty",
+    "published": "1998-10-24",
+    "source": "Almanac",
+    "authors": ["Ada Writer"],
+    "text": "It was signed in 1648. Nobody had expected it 🕊.",
+    "metadata": {"pages": 3},
+}
+RECIPE = {"id": "recipes/soup #1?", "text": "Boil the leeks for ten minutes.", "source": "Kitchen"}
+
+
+def quoting(library: Library) -> Ask:
+    """Answers with the whole of the best passage."""
+
+    def ask(question: Question) -> Answer:
+        hits = library.search(question.text, question.k, question.filter)
+        passage = hits[0].passage
+        place = (passage.start, passage.end)
+        best = Candidate(0.9, 3.0, (Citation(passage.article, *place, *place),))
+        return Answer(question.text, best, None, 0.9, (), tuple(hits), {"total": 1.0})
+
+    return ask
+
+
+@contextmanager
+def serving(path: Path, *records: dict[str, Any], ask: Ask | None = None, **settings: Any) -> Iterator[TestClient]:
+    """A client of a server over a new library that holds the records."""
+    with Library(path / "library", ToyEmbedder(), create=True) as library:
+        app = create_app(ask or quoting(library), library, **settings)
+        with TestClient(app, base_url="http://localhost") as client:
+            if records:
+                assert client.post("/v1/articles", json=list(records)).status_code == 200
+            yield client
+
+
+def error(response: Any) -> dict[str, Any]:
+    """What an error response says, once it is known to be of the one shape."""
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert list(body) == ["error"]
+    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
+    return body["error"]
