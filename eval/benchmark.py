@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=SAMPLE, help="SQuAD questions to ask; 0 for all 5,191")
     parser.add_argument("--libraries", type=Path, default=BUILD, help="where the libraries are kept")
     options = parser.parse_args()
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if not DATA.is_dir():
         sys.exit(f"skipped: the benchmark data is not at {DATA}")
     for part in options.parts:

@@ -37,12 +37,12 @@ def read_gold(path: Path) -> list[GoldQuestion]:
         raise InvalidInput(f"{path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from None
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, Mapping) and isinstance(whole.get("data"), list):
         try:
             questions = list(_squad(whole["data"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(f"{path}: it looks like SQuAD but is not: {error!r}") from None
     else:
         questions = [
@@ -83,12 +83,17 @@ def _record(line: str, where: str) -> GoldQuestion:
     if record.get("answerable", bool(answers)) != bool(answers):
         raise InvalidInput(f'{where}: "answerable" and "answers" contradict each other')
     article, start = record.get("article"), record.get("start")
-    if (start is not None and (type(start) is not int or start < 0)) or (start is not None and article is None):
+    if (start is not None and (type(start) is not int or start < 0)) or (
+        start is not None and (article is None or not answers)
+    ):
         raise InvalidInput(f'{where}: its "start" is no place in an "article"')
+    tags = record.get("tags") or []
+    if not isinstance(tags, list):
+        raise InvalidInput(f'{where}: its "tags" is no list')
     return GoldQuestion(
         storable(question),
         tuple(map(storable, answers)),
         None if article is None else str(article),
         start,
-        tuple(map(str, record.get("tags") or ())),
+        tuple(map(str, tags)),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from index import derived
-from index.article import Article
+from index.article import Article, storable
 from index.embed import Embedder
 from index.errors import (
     ArticleNotFound,
@@ -95,7 +95,12 @@ class Library:
         self._index_lock = threading.RLock()
         self._write_lock = threading.Lock()
         if embedder is not None:
-            self._check_embedder(embedder)
+            try:
+                self._check_embedder(embedder)
+            except ModelMismatch:
+                self._store.close()
+                self._scratch.cleanup()
+                raise
 
     def __enter__(self) -> "Library":
         return self
@@ -170,7 +175,7 @@ class Library:
         if article is None:
             return Verification(Validity.UNKNOWN, "the article is not in the library")
         same_text = sha256 in (None, article.sha256)
-        if article.text[start:end] == quote and 0 <= start < end and same_text:
+        if 0 <= start < end <= len(article.text) and article.text[start:end] == quote and same_text:
             return Verification(Validity.VALID, "the quote stands at its place, word for word", (start,))
         places = tuple(_occurrences(article.text, quote))
         if not same_text:
@@ -202,6 +207,7 @@ class Library:
         """What the two indexes offer for fusion, as passage keys with scores: the cosine of every candidate, and the
         BM25 score of the `depth` best by words. Raises InvalidInput as `search` does."""
         check_question(question)
+        question = storable(question)
         embedder, _ = self._models()
         allowed = None if filter.empty else self._store.select(filter)
         vector = embedder.encode([question])[0]

@@ -11,7 +11,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from index.article import Article, parse_published
+from index.article import Article, parse_published, storable
 from index.embed import Vectors
 from index.errors import DiskFull, InvalidInput, LibraryCorrupt, LibraryNotWritable
 from index.passage import Passage
@@ -177,7 +177,9 @@ class Store:
     def remove(self, ids: Iterable[str]) -> list[str]:
         """Remove articles with their passages; returns the ids that were there. One transaction."""
         with self.write() as db:
-            gone = [id for id in ids if db.execute("DELETE FROM article WHERE id = ? RETURNING id", (id,)).get]
+            gone = [
+                id for id in ids if db.execute("DELETE FROM article WHERE id = ? RETURNING id", (storable(id),)).get
+            ]
             if gone:
                 _advance(db)
         return gone
@@ -193,7 +195,7 @@ class Store:
                 db.execute("UPDATE article SET origin = ? WHERE id = ?", (article.origin, article.id))
 
     def article(self, id: str) -> Article | None:
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM article WHERE id = ?", (id,)).fetchone()
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM article WHERE id = ?", (storable(id),)).fetchone()
         return _article(row) if row else None
 
     def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]:

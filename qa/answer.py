@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
-from index.article import Article, make_article
+from index.article import Article, make_article, storable
+from index.errors import InvalidInput
 from index.library import Library, check_question
 from index.passage import Passage, sentences
 from index.search import Hit
@@ -107,11 +108,14 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
     """The way of a question, over one library with one reader."""
 
     def ask(question: Question) -> Answer:
-        check_question(question.text)
+        text = storable(question.text)
+        check_question(text)
+        if question.threshold is not None and not 0 <= question.threshold <= 1:
+            raise InvalidInput(f"the threshold is {question.threshold}; it must be between 0 and 1")
         began = perf_counter()
-        hits = library.search(question.text, question.k, question.filter)
+        hits = library.search(text, question.k, question.filter)
         searched = perf_counter()
-        spans = [span for found in reader.read(question.text, [hit.passage for hit in hits]) for span in found]
+        spans = [span for found in reader.read(text, [hit.passage for hit in hits]) for span in found]
         read = perf_counter()
         candidates = merge(spans, calibration)
         threshold = calibration.threshold if question.threshold is None else question.threshold
@@ -122,7 +126,7 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
             "total": (perf_counter() - began) * 1000,
         }
         return Answer(
-            question.text,
+            text,
             candidates[0] if candidates and reason is None else None,
             reason,
             candidates[0].confidence if candidates else 0.0,

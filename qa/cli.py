@@ -1,5 +1,6 @@
 """The command line: `pullquote`. Reads settings at this edge and passes them on as values."""
 
+import io
 import json
 import os
 import random
@@ -89,6 +90,9 @@ def main() -> NoReturn:
     """Run the command line; a mistake that can be mended is one line on standard error."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may reach for the network
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is written as an escape
+                stream.reconfigure(errors="backslashreplace")
         app()
     except errors.PullquoteError as error:
         show.error(err, str(error))
@@ -105,6 +109,8 @@ def settings(
     library: CommonLibraryOption = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
+    if not version and context.invoked_subcommand is None:
+        context.fail("there is no command; see: pullquote --help")
     if version:
         out.print(f"pullquote {VERSION}")
         raise typer.Exit
@@ -208,7 +214,7 @@ def list_articles(
             else:
                 out.print(show.articles(page), soft_wrap=True)
         if not as_json:
-            err.print(f"{total:,} articles, {passages:,} passages in {library}")
+            err.print(show.safe(f"{total:,} articles, {passages:,} passages in {library}"), soft_wrap=True)
 
 
 @app.command("show")
@@ -236,7 +242,7 @@ def remove(
     with Library(library) as opened:
         if dry_run:
             for id in ids:
-                out.print(f"would remove {id}: {opened.article(id).title or 'untitled'}", markup=False)
+                out.print(show.safe(f"would remove {id}: {opened.article(id).title or 'untitled'}"), soft_wrap=True)
         else:
             opened.remove(ids)
             out.print(f"removed {len(ids):,}")
@@ -345,9 +351,12 @@ def _questions(argument: str) -> Iterator[str]:
     if argument != "-":
         yield argument
         return
-    for line in sys.stdin:
-        if line.strip():
-            yield line.strip()
+    try:
+        for line in sys.stdin:
+            if line.strip():
+                yield line.strip()
+    except UnicodeDecodeError:
+        raise errors.InvalidInput("standard input is no UTF-8 text") from None
 
 
 def _text(file: Path) -> str:
@@ -361,11 +370,11 @@ def _parsed(text: str) -> list[Any]:
     """JSON: one value, or one a line."""
     try:
         return [json.loads(text)]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (ValueError, RecursionError) as error:
         raise errors.InvalidInput(f"the input is no JSON: {error}") from None
 
 

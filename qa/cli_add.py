@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from index.article import Article
 from index.errors import UnreadableArticle
 from index.formats import MAX_FILE_BYTES, Item, Skipped, find_files, read, read_file
 from index.library import Library, Outcome
+from qa import cli_show as show
 
 _STANDARD_INPUT = "standard input"
 _MAX_REPORTED = 20
@@ -79,9 +79,9 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
     if account.skipped:
         endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)
         named = ", ".join(f"{count:,} × {ending}" for ending, count in endings.most_common())
-        err.print(Text(f"skipped {len(account.skipped):,} files of no known format: {named}"))
+        err.print(show.safe(f"skipped {len(account.skipped):,} files of no known format: {named}"))
     for error in account.unreadable[:_MAX_REPORTED]:
-        err.print(Text(f"not read: {error}"), soft_wrap=True)
+        err.print(show.safe(f"not read: {error}"), soft_wrap=True)
     if len(account.unreadable) > _MAX_REPORTED:
         err.print(f"… and {len(account.unreadable) - _MAX_REPORTED:,} more that could not be read")
     if code == _INTERRUPTED:
@@ -98,8 +98,9 @@ def _articles(paths: list[Path], format: Format | None, account: _Account) -> It
         elif isinstance(entry, UnreadableArticle):
             account.unreadable.append(entry)
         else:
-            files.append((entry, entry.stat().st_size))
-            account.expect(files[-1][1])
+            size = entry.stat().st_size if entry.is_file() else 0  # what is none is reported when it is read
+            files.append((entry, size))
+            account.expect(size)
     if Path("-") in paths:
         data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         account.expect(len(data))

@@ -19,7 +19,7 @@ _MAX_CLOSEST = 3
 _MAX_SHOWN_CHARACTERS = 600
 """More of a sentence or a passage than this is left out of the middle of a screen; `--json` has it whole."""
 
-_CONTROL = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _REASONS = {
     NoAnswer.NOTHING_RETRIEVED: "nothing in the library matches the question and filters",
@@ -58,7 +58,7 @@ def hits(found: Sequence[Hit]) -> RenderableType:
         scores = f"score {hit.score:.2f}, cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}"
         parts.append(Text.assemble((f"{number}. ", "bold"), _source(passage.article), (f"  {scores}", "dim")))
         parts.append(Padding(Text(_shortened(passage.text)), (0, 0, 0, 3)))
-        parts.append(Text(f"   {passage.article.id} [{passage.start}:{passage.end}]\n", style="dim"))
+        parts.append(Text(f"   {_safe(passage.article.id)} [{passage.start}:{passage.end}]\n", style="dim"))
     return Group(*parts) if parts else Text("No passages.")
 
 
@@ -120,7 +120,7 @@ def verification(citation: Mapping[str, object], checked: Verification) -> Rende
 
 
 def error(console: Console, message: str) -> None:
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), _safe(message)), soft_wrap=True)
 
 
 def _article_line(item: Article, passages: int) -> Text:
@@ -143,10 +143,10 @@ def _places(citations: Sequence[Citation]) -> list[RenderableType]:
         sentence = Text.assemble(_one_line(before), (_one_line(citation.quote), "underline"), _one_line(after))
         if len(sentence) <= _MAX_SHOWN_CHARACTERS:
             parts.append(Padding(sentence, (0, 0, 0, 4)))
-        place = f"  {citation.article.id} [{citation.start}:{citation.end}]"
+        place = f"  {_safe(citation.article.id)} [{citation.start}:{citation.end}]"
         parts.append(Text.assemble("    — ", _source(citation.article), (place, "dim"), overflow="fold"))
         if citation.link:
-            parts.append(Text(f"      {citation.link}", style="dim", overflow="fold"))
+            parts.append(Text(f"      {_safe(citation.link)}", style="dim", overflow="fold"))
     if len(citations) > _MAX_PLACES:
         parts.append(Text(f"    … and in {len(citations) - _MAX_PLACES} more places", style="dim"))
     return parts
@@ -163,6 +163,11 @@ def _source(item: Article) -> str:
 
 def _sureness(candidate: Candidate) -> tuple[str, str]:
     return f"  {candidate.confidence:.0%} sure", "dim"
+
+
+def safe(text: str) -> Text:
+    """One line for a terminal, with nothing in it taken as markup."""
+    return Text(_one_line(text))
 
 
 def _safe(text: str) -> str:

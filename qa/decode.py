@@ -1,5 +1,6 @@
 """Span decoding: the logits of one window to its best answers. Pure NumPy, the same for every way a model is run."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,11 +43,12 @@ def best_spans(
     scores = np.where(starts, start, -np.inf)[:, None] + np.where(ends, end, -np.inf)
     scores[~_band(len(start))] = -np.inf
     considered = min(_CONSIDERED, scores.size)
-    top = np.argpartition(scores, -considered, axis=None)[-considered:]
-    top = top[np.lexsort((top, -scores.flat[top]))]  # best first, ties by position
+    worst = np.partition(scores, -considered, axis=None)[-considered]
+    top = np.flatnonzero((scores >= worst) & (scores > -np.inf))
+    top = top[np.lexsort((top, -scores.flat[top]))][:considered]  # best first, ties by position
     chosen: list[TokenSpan] = []
     for first, last in zip(*np.unravel_index(top, scores.shape), strict=True):
-        if len(chosen) == count or scores[first, last] == -np.inf:
+        if len(chosen) == count:
             break
         if all(last < other.first or first > other.last for other in chosen):
             chosen.append(TokenSpan(int(first), int(last), float(scores[first, last] - start[null] - end[null])))
@@ -78,6 +80,9 @@ def _in_word(character: str) -> bool:
 
 _OPENING = {"(": ")", "[": "]", "{": "}", "“": "”", "‘": "’", "«": "»"}
 _CLOSING = {closing: opening for opening, closing in _OPENING.items()}
+_ABBREVIATION = re.compile(r"(?:^|[^\w.])(?:[^\W\d_]{1,3}\.){2,}$")
+"""`p.m.`, `U.S.`, `Ph.D.`: the last stop belongs to it."""
+
 _STRAY = " \t\r\n\f\v\u00a0,;:!?…-–—"
 
 
@@ -88,13 +93,22 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """
     while start < end:
         first, last, quote = text[start], text[end - 1], text[start:end]
-        if first in _STRAY or first == "." or _unbalanced(quote, first):
+        if (first in _STRAY + "." and not _signs(text, start)) or _unbalanced(quote, first):
             start += 1
-        elif last in _STRAY or _unbalanced(quote, last) or (last == "." and "." not in quote.split()[-1][:-1]):
+        elif last in _STRAY or _unbalanced(quote, last) or (last == "." and not _ABBREVIATION.search(quote)):
             end -= 1
         else:
             break
     return start, end
+
+
+def _signs(text: str, position: int) -> bool:
+    """Whether a number begins here with its sign or decimal point: without it the quote would say another number."""
+    return (
+        text[position] in "-–."
+        and text[position + 1 : position + 2].isdigit()
+        and not text[max(position - 1, 0) : position].isalnum()
+    )
 
 
 def _unbalanced(quote: str, edge: str) -> bool:

@@ -1,6 +1,7 @@
 """The reader: a question and passages to spans, by an extractive question answering model."""
 
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,11 +73,22 @@ def load_reader(name: str = DEFAULT_READER) -> "TransformersReader":
 def reader_folder(name: str = DEFAULT_READER) -> Path:
     """Raises ModelNotFound."""
     folder = _DEFAULT_FOLDER if name == DEFAULT_READER else model_folder(name)
-    architectures = json.loads((folder / "config.json").read_bytes()).get("architectures") or []
-    if not any(name.endswith("ForQuestionAnswering") for name in architectures):
-        found = ", ".join(architectures) or "something unnamed"
+    architectures = _json_object(folder / "config.json").get("architectures")
+    names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+    if not any(name.endswith("ForQuestionAnswering") for name in names):
+        found = ", ".join(names) or "something unnamed"
         raise ModelNotFound(f"{folder} holds {found}; a reader is a model of the kind …ForQuestionAnswering")
     return folder
+
+
+def _json_object(file: Path) -> dict[str, object]:
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(f"{file} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelNotFound(f"{file} cannot be read: it is no JSON object")
+    return value
 
 
 class TransformersReader:
@@ -127,11 +139,12 @@ class TransformersReader:
         encoding = window.encoding
         in_passage = np.array([sequence == 1 for sequence in encoding.sequence_ids], dtype=np.bool_)
         text = passage.text
-        starts, ends = word_edges(text, encoding.offsets)
+        offsets = [(first, _past_marks(text, last)) for first, last in encoding.offsets]
+        starts, ends = word_edges(text, offsets)
         for span in best_spans(
             start, end, starts & in_passage, ends & in_passage, self._null_token(encoding), _SPANS_PER_PASSAGE
         ):
-            first, last = trim(text, encoding.offsets[span.first][0], encoding.offsets[span.last][1])
+            first, last = trim(text, offsets[span.first][0], offsets[span.last][1])
             if first < last:
                 yield Span(passage, passage.start + first, passage.start + last, span.score)
 
@@ -141,12 +154,14 @@ class TransformersReader:
 
     @cached_property
     def _config(self) -> dict[str, object]:
-        config: dict[str, object] = json.loads((self._folder / "tokenizer_config.json").read_bytes())
-        return config
+        return _json_object(self._folder / "tokenizer_config.json")
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        try:
+            tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers has no type of its own for it
+            raise ModelNotFound(f"{self._folder / 'tokenizer.json'} cannot be read: {error}") from None
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return tokenizer
@@ -173,14 +188,18 @@ class TransformersReader:
 
     @cached_property
     def _model(self) -> Any:
-        import torch  # these two take seconds, and commands that read nothing never get here
+        import torch  # these take seconds, and commands that read nothing never get here
+        from safetensors import SafetensorError
         from transformers import AutoModelForQuestionAnswering
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            self._folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
+        try:
+            model = AutoModelForQuestionAnswering.from_pretrained(
+                self._folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+        except SafetensorError as error:
+            raise ModelNotFound(f"the safetensors in {self._folder} cannot be read: {error}") from None
         return model.eval()
 
     @cached_property
@@ -190,6 +209,13 @@ class TransformersReader:
 
         takes = inspect.signature(self._model.forward).parameters
         return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in takes]
+
+
+def _past_marks(text: str, position: int) -> int:
+    """Behind the combining marks at a position: tokenizers drop them, and a quote would lose its accent."""
+    while position < len(text) and unicodedata.combining(text[position]):
+        position += 1
+    return position
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
