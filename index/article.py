@@ -1,5 +1,6 @@
 """`Article`: an exact text with its identity and what is known about it."""
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ MAX_CHARACTERS = 20_000_000
 """Longest text taken as one article: some 40 novels; a longer one is a collection and wants splitting."""
 
 MAX_ID_CHARACTERS = 512
+MAX_METADATA_VALUES = 10_000
+MAX_METADATA_DEPTH = 32
 
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -85,7 +88,7 @@ def make_article(
         published=when,
         source=_line(source),
         authors=tuple(name for name in names if name),
-        metadata={storable(name): _storable_value(value) for name, value in extra.items()},
+        metadata=_storable_metadata(extra),
         origin=origin,
     )
 
@@ -107,15 +110,14 @@ def parse_published(text: str) -> str | None:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         pass
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            when = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+            when = parse(text)
+            when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+        except (ValueError, OverflowError):  # the second where a year or a zone leads out of the calendar
+            continue
+        return when.isoformat(timespec="seconds").replace("+00:00", "Z")  # strftime has 999 for the year 0999
+    return None
 
 
 def _line(text: str | None) -> str | None:
@@ -123,13 +125,27 @@ def _line(text: str | None) -> str | None:
     return " ".join(storable(text).split()) or None if text else None
 
 
+def _storable_metadata(metadata: Mapping[str, object]) -> dict[str, object]:
+    """A copy that JSON can hold. Raises InvalidInput where it is too large or too deep: a kilobyte of YAML, whose
+    values may refer to one another, can be either."""
+    counter = itertools.count(1)
+
+    def copied(value: object, depth: int) -> object:
+        if depth > MAX_METADATA_DEPTH or next(counter) > MAX_METADATA_VALUES:
+            raise InvalidInput(
+                f"the article's metadata has more than {MAX_METADATA_VALUES:,} values, "
+                f"or is nested deeper than {MAX_METADATA_DEPTH}; leave some of it out"
+            )
+        if isinstance(value, Mapping):
+            return {storable(str(name)): copied(item, depth + 1) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [copied(item, depth + 1) for item in value]
+        return _storable_value(value)
+
+    return {storable(name): copied(value, 1) for name, value in metadata.items()}
+
+
 def _storable_value(value: object) -> object:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, Mapping):
-        return {storable(str(name)): _storable_value(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable_value(item) for item in value]
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return storable(str(value))

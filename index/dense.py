@@ -24,7 +24,10 @@ class DenseIndex:
         return self
 
     def save(self, path: Path) -> None:
-        faiss.write_index(self._index, str(path))
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:  # FAISS's only kind; here a full disk
+            raise OSError(str(error)) from error
 
     @property
     def keys(self) -> Keys:

@@ -48,9 +48,12 @@ def load(library: Path, embedder: str, splitter: str) -> Derived | None:
             return None
         if any(_hash(library / name) != digest for name, digest in manifest.files.items()):
             return None
-        dense = DenseIndex.load(_dense_path(library, manifest.generation))
+        dense_path = _dense_path(library, manifest.generation)
+        if str(dense_path.relative_to(library)) not in manifest.files:
+            return None
+        dense = DenseIndex.load(dense_path)
         return Derived(manifest.generation, dense, LexicalIndex(_lexical_path(library, manifest.generation)))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # what a damaged manifest can lead to
         return None
 
 
@@ -58,11 +61,11 @@ def synced(old: Derived | None, store: Store, dimensions: int, scratch: Path) ->
     """The indexes brought up to the store's present generation.
 
     Passage keys are never used again and passages never change, so the difference of two sets of keys is all
-    there is to do, be it a first build, a few new articles or the repair of a stale file. The lexical index
-    is copied to `scratch` before it is changed; the dense one is changed in place.
+    there is to do, be it a first build, a few new articles or the repair of a stale file. Both are changed in
+    place, once the lexical one is in `scratch`: the saved files are never changed.
     """
     generation, live = store.snapshot()
-    directory = scratch / f"lexical-{generation}"
+    directory = scratch / "lexical"
     dense = old.dense if old else DenseIndex(dimensions)
     lexical = old.lexical if old else LexicalIndex(directory)
     gone = np.setdiff1d(dense.keys, live)
@@ -70,10 +73,11 @@ def synced(old: Derived | None, store: Store, dimensions: int, scratch: Path) ->
         dense.remove(gone)
     for batch in _batches(np.setdiff1d(live, dense.keys)):
         dense.add(*store.vectors(batch))
-    if old and not np.array_equal(lexical.keys, live):
+    if lexical.path != directory and not np.array_equal(lexical.keys, live):
         try:
             lexical = lexical.copy(directory)
         except OSError:  # another process has saved newer indexes and removed the files of ours
+            shutil.rmtree(directory, ignore_errors=True)
             lexical = LexicalIndex(directory)
     gone, new = np.setdiff1d(lexical.keys, live), np.setdiff1d(live, lexical.keys)
     if len(gone) or len(new):

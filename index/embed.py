@@ -62,11 +62,11 @@ def model_folder(name: str) -> Path:
             raise ModelNotFound(f"{name} is no model folder; give a folder with config.json and *.safetensors")
         # Imported here because it takes 0.3 s and the shipped models never need it.
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
         try:
             folder = Path(snapshot_download(name, local_files_only=True))
-        except LocalEntryNotFoundError:
+        except (LocalEntryNotFoundError, HFValidationError):
             raise ModelNotFound(
                 f"{name} is neither a folder nor in this machine's model cache; fetch it once with: hf download {name}"
             ) from None

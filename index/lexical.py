@@ -24,7 +24,7 @@ class LexicalIndex:
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self.path = path
         self._analyzer = (
             tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
             .filter(tantivy.Filter.remove_long(_MAX_TERM_CHARACTERS))
@@ -92,7 +92,7 @@ class LexicalIndex:
     def copy(self, path: Path) -> "LexicalIndex":
         """The same index in another directory, to be changed there. Segment files are never written to again, so
         a link to them will do where the file system can make one."""
-        shutil.copytree(self._path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
+        shutil.copytree(self.path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
         return LexicalIndex(path)
 
 

@@ -87,6 +87,12 @@ class Library:
             raise LibraryNotFound(f"there is no library at {path}; make one with: pullquote --library {path} add FILES")
         self.path = path
         self._store = Store(path / DATABASE, create=create)
+        if embedder is not None:
+            try:
+                self._check_embedder(embedder)
+            except ModelMismatch:
+                self._store.close()
+                raise
         self._embedder = embedder
         self._splitter = Splitter(embedder.token_spans, embedder.fingerprint) if embedder else None
         self._derived: derived.Derived | None = None
@@ -94,13 +100,6 @@ class Library:
         self._scratch = TemporaryDirectory(prefix="pullquote-")
         self._index_lock = threading.RLock()
         self._write_lock = threading.Lock()
-        if embedder is not None:
-            try:
-                self._check_embedder(embedder)
-            except ModelMismatch:
-                self._store.close()
-                self._scratch.cleanup()
-                raise
 
     def __enter__(self) -> "Library":
         return self
@@ -175,7 +174,7 @@ class Library:
         if article is None:
             return Verification(Validity.UNKNOWN, "the article is not in the library")
         same_text = sha256 in (None, article.sha256)
-        if 0 <= start < end <= len(article.text) and article.text[start:end] == quote and same_text:
+        if 0 <= start < end == start + len(quote) and article.text.startswith(quote, start) and same_text:
             return Verification(Validity.VALID, "the quote stands at its place, word for word", (start,))
         places = tuple(_occurrences(article.text, quote))
         if not same_text:

@@ -84,11 +84,15 @@ class Splitter:
             if end == len(pieces):
                 break
             first = self._next_start(pieces, first, end)
-        return [
-            Passage(article, piece.start, piece.end)
-            for start, end in slices
-            for piece in self._fit(article.text, start, end)
-        ]
+        passages: list[Passage] = []
+        for start, end in slices:
+            for piece in self._fit(article.text, start, end):
+                # of a slice that had to be halved, a part may lie within its neighbour or hold it
+                if not passages or piece.end > passages[-1].end:
+                    while passages and passages[-1].start >= piece.start:
+                        passages.pop()
+                    passages.append(Passage(article, piece.start, piece.end))
+        return passages
 
     def _reach(self, pieces: Sequence[_Piece], first: int) -> int:
         """How far (exclusive) the passage that begins with piece `first` goes."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 import numpy as np
@@ -18,6 +19,7 @@ from index.passage import Passage
 
 SCHEMA_VERSION = 1
 _BUSY_MILLISECONDS = 10_000
+_CORRUPT = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 
 _SCHEMA = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -106,7 +108,7 @@ class Store:
                         db.execute(_SCHEMA)
                         db.pragma("user_version", SCHEMA_VERSION)
                 version = SCHEMA_VERSION
-        except (apsw.NotADBError, apsw.CorruptError) as error:
+        except _CORRUPT as error:
             raise LibraryCorrupt(f"{path} cannot be read as a library: {error}") from None
         if version != SCHEMA_VERSION:
             raise LibraryCorrupt(
@@ -118,14 +120,31 @@ class Store:
         """This thread's connection: readers of a WAL database do not wait for the writer."""
         db: apsw.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            db = apsw.Connection(str(self._path), flags=self._flags)
-            db.set_busy_timeout(_BUSY_MILLISECONDS)
-            db.pragma("journal_mode", "wal")
+            try:
+                db = apsw.Connection(str(self._path), flags=self._flags)
+                db.set_busy_timeout(_BUSY_MILLISECONDS)
+                db.pragma("journal_mode", "wal")
+            except (apsw.ReadOnlyError, apsw.CantOpenError):
+                db = self._read_only()
             db.pragma("synchronous", "full")
             db.pragma("foreign_keys", True)
             self._local.db = db
             self._connections.append(db)
         return db
+
+    def _read_only(self) -> apsw.Connection:
+        """A connection where no file can be made beside the database, as one in WAL mode otherwise needs."""
+        if self._path.with_name(f"{self._path.name}-wal").exists():
+            raise LibraryNotWritable(f"{self._path} has unmerged changes; open it once with the right to write")
+        uri = f"{self._path.absolute().as_uri()}?immutable=1"
+        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+    def _rows(self, sql: str, values: Sequence[str | int | None] = ()) -> list[tuple[Any, ...]]:
+        """What a query finds. Raises LibraryCorrupt."""
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except _CORRUPT as error:
+            raise LibraryCorrupt(f"{self._path} cannot be read as a library: {error}") from None
 
     @contextmanager
     def write(self) -> Iterator[apsw.Connection]:
@@ -138,6 +157,8 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
+        except _CORRUPT as error:
+            raise LibraryCorrupt(f"{self._path} cannot be read as a library: {error}") from None
         except apsw.FullError:
             raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
         except (apsw.ReadOnlyError, apsw.IOError) as error:
@@ -177,30 +198,28 @@ class Store:
     def remove(self, ids: Iterable[str]) -> list[str]:
         """Remove articles with their passages; returns the ids that were there. One transaction."""
         with self.write() as db:
-            gone = [
-                id for id in ids if db.execute("DELETE FROM article WHERE id = ? RETURNING id", (storable(id),)).get
-            ]
+            sql = "DELETE FROM article WHERE id = ? RETURNING id"
+            gone = [id for id in map(storable, ids) if db.execute(sql, (id,)).get]
             if gone:
                 _advance(db)
         return gone
 
     def has_origin(self, origin: str | None) -> bool:
         """Whether there is an article read from this file."""
-        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM article WHERE origin = ?)", (origin,)).get)
+        return bool(self._rows("SELECT 1 FROM article WHERE origin = ?", (origin,)))
 
     def note_origin(self, article: Article) -> None:
-        """Remember the file in which an unchanged article was seen last."""
-        if article.origin is not None:
-            with self.write() as db:
-                db.execute("UPDATE article SET origin = ? WHERE id = ?", (article.origin, article.id))
+        """Remember the file in which an unchanged article was seen last, or that it came without one."""
+        with self.write() as db:
+            db.execute("UPDATE article SET origin = ? WHERE id = ?", (article.origin, article.id))
 
     def article(self, id: str) -> Article | None:
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM article WHERE id = ?", (storable(id),)).fetchone()
-        return _article(row) if row else None
+        rows = self._rows(f"SELECT {_COLUMNS} FROM article WHERE id = ?", (storable(id),))
+        return _article(rows[0]) if rows else None
 
     def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]:
         """A page of articles in the order they came in, each with its number of passages."""
-        rows = self._db.execute(
+        rows = self._rows(
             f"SELECT (SELECT count(*) FROM passage WHERE article = article.key), {_COLUMNS} "
             "FROM article ORDER BY key LIMIT ? OFFSET ?",
             (limit, offset),
@@ -209,15 +228,16 @@ class Store:
 
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
-        return self._db.execute("SELECT (SELECT count(*) FROM article), (SELECT count(*) FROM passage)").get  # type: ignore[no-any-return]
+        [(articles, passages)] = self._rows("SELECT (SELECT count(*) FROM article), (SELECT count(*) FROM passage)")
+        return articles, passages
 
     # Passages
 
     def snapshot(self) -> tuple[int, Keys]:
         """The generation and, ascending, the keys of all its passages."""
-        with self._db as db:  # a savepoint, so that both are of one moment
+        with self._db:  # a savepoint, so that both are of one moment
             generation = self.generation
-            keys = [key for (key,) in db.execute("SELECT key FROM passage ORDER BY key")]
+            keys = [key for (key,) in self._rows("SELECT key FROM passage ORDER BY key")]
         return generation, np.array(keys, dtype=np.int64)
 
     def passages(self, keys: Iterable[int]) -> dict[int, Passage]:
@@ -225,23 +245,21 @@ class Store:
         articles: dict[int, Article] = {}
         found = {}
         for key in keys:
-            row = self._db.execute('SELECT article, start, "end" FROM passage WHERE key = ?', (key,)).fetchone()
-            if row is None:
-                continue
-            if row[0] not in articles:
-                stored = self._db.execute(f"SELECT {_COLUMNS} FROM article WHERE key = ?", (row[0],)).fetchone()
-                if stored is None:
-                    continue
-                articles[row[0]] = _article(stored)
-            found[key] = Passage(articles[row[0]], row[1], row[2])
+            for article, start, end in self._rows('SELECT article, start, "end" FROM passage WHERE key = ?', (key,)):
+                if article not in articles:
+                    stored = self._rows(f"SELECT {_COLUMNS} FROM article WHERE key = ?", (article,))
+                    if not stored:  # removed between the two queries
+                        continue
+                    articles[article] = _article(stored[0])
+                found[key] = Passage(articles[article], start, end)
         return found
 
     def vectors(self, keys: Sequence[int]) -> tuple[Keys, Vectors]:
         """Those of the keys that are there, and their vectors, shape (keys, dimensions)."""
         rows = [
-            (key, row[0])
+            (key, vector)
             for key in keys
-            if (row := self._db.execute("SELECT vector FROM passage WHERE key = ?", (key,)).fetchone()) is not None
+            for (vector,) in self._rows("SELECT vector FROM passage WHERE key = ?", (key,))
         ]
         matrix = np.frombuffer(b"".join(vector for _, vector in rows), dtype="<f4")
         return np.array([key for key, _ in rows], dtype=np.int64), matrix.reshape(len(rows), -1).astype(np.float32)
@@ -254,12 +272,12 @@ class Store:
                 conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps(sorted(allowed)))
         if filter.since is not None:
-            conditions.append("published >= ?")
-            values.append(filter.since)
+            conditions.append("(published >= ? OR published = ?)")
+            values += [filter.since, filter.since[:10]]  # an article dated by that day may be of a later hour
         if filter.until is not None:
             conditions.append("published < ?")
             values.append(filter.until + "~")  # sorts after every instant that begins with the given date
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT passage.key FROM article JOIN passage ON passage.article = article.key "
             f"WHERE {' AND '.join(conditions)} ORDER BY passage.key",
             values,
@@ -274,8 +292,8 @@ class Store:
         return int(self.setting("generation") or 0)
 
     def setting(self, name: str) -> str | None:
-        row = self._db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT value FROM setting WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
 
     def set_settings(self, settings: dict[str, str]) -> None:
         with self.write() as db:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def find_files(paths: list[Path]) -> list[Path | Skipped | UnreadableArticle]:
     found: list[Path | Skipped | UnreadableArticle] = []
     for path in paths:
         if path.is_dir():
-            for folder, folders, names in os.walk(path):
+            for folder, folders, names in os.walk(path, onerror=lambda error: found.append(_unlisted(error))):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 for name in sorted(names):
                     if not name.startswith("."):
@@ -56,6 +57,10 @@ def find_files(paths: list[Path]) -> list[Path | Skipped | UnreadableArticle]:
         else:
             found.append(UnreadableArticle(str(path), "there is no such file or folder"))
     return found
+
+
+def _unlisted(error: OSError) -> UnreadableArticle:
+    return UnreadableArticle(str(error.filename), error.strerror or str(error))
 
 
 def read_file(path: Path) -> Iterator[Item]:
@@ -96,8 +101,8 @@ def read(data: bytes, where: str, module: str | None = None) -> Iterator[Item]:
 
 def guess(data: bytes) -> str:
     """The module for data without a file name: records, HTML, or else plain text."""
-    start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"{", b"[{")):
+    start = data[:1000].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n").lower()  # NULs: UTF-16
+    if re.match(rb"\[?\s*\{", start):
         return "records"
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "html"

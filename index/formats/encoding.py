@@ -48,7 +48,7 @@ def _declared(data: bytes) -> str | None:
         return None
     try:
         return data.decode(match[1].decode("ascii"))
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, UnicodeError):  # UnicodeError itself from the codec that is named undefined
         return None
 
 

@@ -21,12 +21,12 @@ def read(text: str, where: str) -> Iterator[Item]:
     if tokens and tokens[0].type == "front_matter":
         try:
             matter = yaml.safe_load(tokens[0].content)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a month 13, an integer "x"
             yield UnreadableArticle(where, f"its front matter is no YAML: {str(error).splitlines()[0]}")
             return
         if isinstance(matter, dict):
             record = {str(name): value for name, value in matter.items()}
-    record.setdefault("title", next((text for kind, text in blocks if kind == "h1"), None))
+    record["title"] = record.get("title") or next((text for kind, text in blocks if kind == "h1"), None)
     record["text"] = "\n\n".join(text for _, text in blocks)
     yield article_of(record, where)
 

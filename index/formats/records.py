@@ -18,12 +18,9 @@ _TEXT_FIELDS = ("id", "url", "title", "published", "source")
 def read(text: str, where: str) -> Iterator[Item]:
     try:
         whole = json.loads(text)
-    except RecursionError:
-        yield UnreadableArticle(where, "its JSON is nested too deep")
-        return
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         lines = text.split("\n")
-        if len([line for line in lines if line.strip()]) == 1 or not _is_object(lines[0]):
+        if len([line for line in lines if line.strip()]) == 1 or not any(map(_is_object, lines)):
             yield UnreadableArticle(where, f"it is no valid JSON: {error}")
             return
         yield from _read_lines(lines, where)
@@ -86,4 +83,5 @@ def _records(whole: object) -> list[object] | None:
 
 
 def _is_object(line: str) -> bool:
-    return line.lstrip().startswith("{")
+    line = line.strip()
+    return line.startswith("{") and line.endswith("}")
