@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from index.passage import Passage
 
-DENSE_WEIGHT = 0.5
+DENSE_WEIGHT = 0.4
 """Share of the dense score in the fused one; see the README's Decisions for the measurement behind it."""
 
 

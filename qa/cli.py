@@ -97,9 +97,6 @@ def main() -> NoReturn:
     except errors.PullquoteError as error:
         show.error(err, str(error))
         sys.exit(EXIT_CODES.get(type(error), 1))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
-        sys.exit(0)
     sys.exit(0)
 
 

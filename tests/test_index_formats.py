@@ -116,6 +116,10 @@ class TestEncodings:
         text = f"{declaration}Łódź, żółw"
         assert decode(text.encode(encoding)) == text
 
+    def test_declaration_comes_before_a_guess(self) -> None:
+        text = "<meta charset=windows-1252>“Ÿ” — €ÀÉÎÕÜ"  # guessed, it is Russian capitals
+        assert decode(text.encode("cp1252")) == text
+
     @pytest.mark.parametrize("name", ["nonsense", "hex", "undefined", "idna", "punycode", "utf-8", "ascii", "utf-16"])
     def test_declared_wrongly(self, name: str) -> None:
         text = (

@@ -261,6 +261,15 @@ class TestRemove:
         full.close()
         assert {hit.passage.article.id for hit in open_library().search(QUESTION)} == {"bridge", "ferry", "kettle"}
 
+    @pytest.mark.parametrize("question", ["Nora Lind won the chess cup. She beat Petra Voss", "Voss chess"])
+    def test_removed_passages_take_no_places(
+        self, full: Library, question: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(library_module, "CANDIDATES", 1)
+        assert [hit.passage.article.id for hit in full.search(question, 1)] == ["chess"]
+        full.remove(["chess"])
+        assert [hit.passage.article.id != "chess" for hit in full.search(question, 1)] == [True]
+
     def test_replaced_text_never_comes_back(self, full: Library, add: Add) -> None:
         assert full.search("Voss")[0].lexical > 0
         add(full, article("chess", "Nora Lind lost."))
@@ -714,11 +723,17 @@ class TestDerivedFiles:
         (library_path / "manifest.json").write_bytes(text.encode(errors="surrogatepass"))
         assert found(open_library()) == saved
 
+    @pytest.mark.parametrize("change", [{"files": {}}, {"embedder": "other"}, {"splitter": "other"}], ids=str)
     def test_files_that_the_manifest_does_not_vouch_for_are_not_read(
-        self, saved: list[object], open_library: OpenLibrary, library_path: Path, syncs: list[str]
+        self,
+        saved: list[object],
+        open_library: OpenLibrary,
+        library_path: Path,
+        syncs: list[str],
+        change: dict[str, object],
     ) -> None:
         manifest = json.loads((library_path / "manifest.json").read_text())
-        (library_path / "manifest.json").write_text(json.dumps(manifest | {"files": {}}))
+        (library_path / "manifest.json").write_text(json.dumps(manifest | change))
         assert found(open_library()) == saved
         assert syncs == ["rebuilt"]
 

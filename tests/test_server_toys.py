@@ -18,7 +18,7 @@ TREATY = {
     "url": "https://example.org/treaty",
     "published": "1998-10-24",
     "source": "Almanac",
-    "authors": ["Ada Writer"],
+    "authors": ["Almanac staff"],
     "text": "It was signed in 1648. Nobody had expected it 🕊.",
     "metadata": {"pages": 3},
 }
