@@ -76,22 +76,18 @@ class Splitter:
     def split(self, article: Article) -> list[Passage]:
         """The article's passages in order; together they hold every character that is no space."""
         pieces = self._pieces(article.text)
-        slices = []
-        first = 0
-        while first < len(pieces):
-            end = self._reach(pieces, first)
-            slices.append((pieces[first].start, pieces[end - 1].end))
-            if end == len(pieces):
-                break
-            first = self._next_start(pieces, first, end)
         passages: list[Passage] = []
-        for start, end in slices:
-            for piece in self._fit(article.text, start, end):
-                # of a slice that had to be halved, a part may lie within its neighbour or hold it
+        first = end = 0
+        while end < len(pieces):
+            end = self._reach(pieces, first)
+            for piece in self._fit(article.text, pieces[first].start, pieces[end - 1].end):
+                # One that lies within its neighbour is left out: an overlap that leaves no room for a sentence more,
+                # or part of a slice that had to be halved.
                 if not passages or piece.end > passages[-1].end:
                     while passages and passages[-1].start >= piece.start:
                         passages.pop()
                     passages.append(Passage(article, piece.start, piece.end))
+            first = max(end - self.overlap, first + 1)
         return passages
 
     def _reach(self, pieces: Sequence[_Piece], first: int) -> int:
@@ -102,13 +98,6 @@ class Splitter:
             if tokens > self.budget or pieces[end].end - pieces[first].start > self._max_characters:
                 break
             end += 1
-        return end
-
-    def _next_start(self, pieces: Sequence[_Piece], first: int, end: int) -> int:
-        """The earliest piece of the overlap from which the next passage still gets past `end`."""
-        for start in range(max(end - self.overlap, first + 1), end):
-            if self._reach(pieces, start) > end:
-                return start
         return end
 
     def _pieces(self, text: str) -> list[_Piece]:

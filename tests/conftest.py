@@ -107,7 +107,7 @@ def articles() -> list[Article]:
             published="2023-07-28",
         ),
         make_article(
-            "Nora Lind won the chess cup. She beat Petra Voss in the final.",
+            "Castle FC won the chess cup. And beat Harbour FC in the final.",
             id="chess",
             source="Sporting Coast",
             published="2023-07-28T09:30:00Z",

@@ -103,7 +103,7 @@ def test_questions_whose_answer_is_in_no_article_count_as_having_none(
     (tmp_path / "news").mkdir()
     records = [
         {"question": "Where?", "answers": ["Oslo"], "answer_in": ["a"]},
-        {"question": "Who?", "answers": ["Nora"], "answer_in": []},
+        {"question": "Who?", "answers": ["Oslo"], "answer_in": []},
     ]
     (tmp_path / "news" / "questions.jsonl").write_text("\n".join(map(json.dumps, records)))
     monkeypatch.setattr(benchmark, "DATA", tmp_path)

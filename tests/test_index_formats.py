@@ -165,7 +165,7 @@ title: Bridge shut
 published: 2023-07-28
 source: Harbour Post
 url: https://post.example/bridge
-authors: [Nora Lind, P. Voss]
+authors: [Castle FC, P. Desk]
 tags: [bridges, saltgate]
 seen: 2023-07-29 10:00:00
 ---
@@ -201,7 +201,7 @@ class TestMarkdown:
         article = one(FRONT, "markdown")
         assert (article.id, article.title, article.published) == ("bridge", "Bridge shut", "2023-07-28")
         assert (article.source, article.url) == ("Harbour Post", "https://post.example/bridge")
-        assert article.authors == ("Nora Lind", "P. Voss")
+        assert article.authors == ("Castle FC", "P. Desk")
         assert article.metadata == {"tags": ["bridges", "saltgate"], "seen": "2023-07-29 10:00:00"}
         assert article.text == "The bridge was shut."
 
@@ -285,7 +285,7 @@ PAGE = """<!DOCTYPE html>
 <title>Bridge shut after cracks found | Harbour Post</title>
 <meta property="og:title" content="Bridge shut after cracks found">
 <meta property="og:site_name" content="Harbour Post">
-<meta name="author" content="Nora Lind">
+<meta name="author" content="Castle FC">
 <meta property="article:published_time" content="2023-07-28T09:30:00Z">
 <link rel="canonical" href="https://post.example/bridge-shut">
 </head><body>
@@ -293,7 +293,7 @@ PAGE = """<!DOCTYPE html>
 <article>
 <h1>Bridge shut after cracks found</h1>
 <p>The bridge at Saltgate was shut on Monday after engineers found cracks in the deck, the council said.</p>
-<p>Nora Lind &amp; her team inspected the girders for nine hours. “We could not let lorries cross,” she said.</p>
+<p>Castle FC &amp; her team inspected the girders for nine hours. “We could not let lorries cross,” she said.</p>
 <p>The repair is expected to take six weeks, and ferries will run every twenty minutes until it is done.</p>
 </article>
 <aside>Subscribe to our newsletter!</aside>
@@ -309,10 +309,10 @@ class TestHTML:
         assert article.url == "https://post.example/bridge-shut"
         assert article.published == "2023-07-28"
         assert article.source == "Harbour Post"
-        assert article.authors == ("Nora Lind",)
+        assert article.authors == ("Castle FC",)
         paragraphs = article.text.split("\n\n")
         assert paragraphs[-3].startswith("The bridge at Saltgate was shut on Monday")
-        assert paragraphs[-2].startswith("Nora Lind & her team")
+        assert paragraphs[-2].startswith("Castle FC & her team")
         assert paragraphs[-1].startswith("The repair is expected")
         assert not any(word in article.text for word in ("Sport", "newsletter", "Copyright", "<"))
 
@@ -413,7 +413,7 @@ class TestRecords:
             ({"title": ""}, "title", None),
             ({"published": 20230728}, "published", "2023-07-28"),
             ({"published": "soon"}, "metadata", {"published": "soon"}),
-            ({"authors": "Nora Lind"}, "authors", ("Nora Lind",)),
+            ({"authors": "Castle FC"}, "authors", ("Castle FC",)),
             ({"authors": None}, "authors", ()),
             ({"authors": [7, ""]}, "authors", ("7",)),
             ({"origin": "/etc/passwd"}, "metadata", {"origin": "/etc/passwd"}),

@@ -12,7 +12,7 @@ from index.store import Keys
 
 TEXTS = {
     1: "The bridges were shut on Monday.",
-    2: "Nora Lind won the chess cup, and chess it was.",
+    2: "Castle FC won the chess cup, and chess it was.",
     4: "A café in Zürich; the Cup was chess.",
     7: "The ferry sank.",
 }

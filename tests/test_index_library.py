@@ -257,11 +257,11 @@ class TestRemove:
         full.remove(["chess"])
         for library in (full, open_library()):
             assert {hit.passage.article.id for hit in library.search(QUESTION)} == {"bridge", "ferry", "kettle"}
-            assert all(hit.lexical == 0 for hit in library.search("chess Voss"))
+            assert all(hit.lexical == 0 for hit in library.search("chess Harbour"))
         full.close()
         assert {hit.passage.article.id for hit in open_library().search(QUESTION)} == {"bridge", "ferry", "kettle"}
 
-    @pytest.mark.parametrize("question", ["Nora Lind won the chess cup. She beat Petra Voss", "Voss chess"])
+    @pytest.mark.parametrize("question", ["Castle FC won the chess cup. And beat Harbour FC", "Harbour chess"])
     def test_removed_passages_take_no_places(
         self, full: Library, question: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -271,9 +271,9 @@ class TestRemove:
         assert [hit.passage.article.id != "chess" for hit in full.search(question, 1)] == [True]
 
     def test_replaced_text_never_comes_back(self, full: Library, add: Add) -> None:
-        assert full.search("Voss")[0].lexical > 0
-        add(full, article("chess", "Nora Lind lost."))
-        assert [hit.passage.text for hit in full.search("Voss Lind") if hit.lexical] == ["Nora Lind lost."]
+        assert full.search("Harbour")[0].lexical > 0
+        add(full, article("chess", "Castle FC lost."))
+        assert [hit.passage.text for hit in full.search("Harbour Castle") if hit.lexical] == ["Castle FC lost."]
 
 
 class TestLookUp:
@@ -295,7 +295,7 @@ class TestLookUp:
 
 
 class TestVerify:
-    TEXT = "Nora Lind won. Lind smiled."
+    TEXT = "Team Rook won. Rook smiled."
 
     @pytest.fixture
     def chess(self, library: Library, add: Add) -> Library:
@@ -304,28 +304,28 @@ class TestVerify:
 
     def test_valid(self, chess: Library) -> None:
         expected = Verification(Validity.VALID, "the quote stands at its place, word for word", (5,))
-        assert chess.verify("chess", 5, 9, "Lind") == expected
-        assert chess.verify("chess", 5, 9, "Lind", chess.article("chess").sha256) == expected
+        assert chess.verify("chess", 5, 9, "Rook") == expected
+        assert chess.verify("chess", 5, 9, "Rook", chess.article("chess").sha256) == expected
 
     def test_quote_is_elsewhere(self, chess: Library) -> None:
-        assert chess.verify("chess", 0, 4, "Lind") == Verification(
+        assert chess.verify("chess", 0, 4, "Rook") == Verification(
             Validity.STALE, "the article has not this quote at this place; the quote stands in it", (5, 15)
         )
 
     def test_quote_is_gone(self, chess: Library) -> None:
-        assert chess.verify("chess", 0, 4, "Voss") == Verification(
+        assert chess.verify("chess", 0, 4, "Pawn") == Verification(
             Validity.STALE, "the article has not this quote at this place; the quote is not in it", ()
         )
 
     def test_text_has_changed(self, chess: Library) -> None:
-        assert chess.verify("chess", 5, 9, "Lind", "0" * 64) == Verification(
+        assert chess.verify("chess", 5, 9, "Rook", "0" * 64) == Verification(
             Validity.STALE, "the article's text has changed since; the quote stands in it", (5, 15)
         )
 
     def test_unknown(self, chess: Library) -> None:
         unknown = Verification(Validity.UNKNOWN, "the article is not in the library")
-        assert chess.verify("nobody", 0, 4, "Lind") == unknown
-        assert chess.verify("\ud800", 0, 4, "Lind") == unknown
+        assert chess.verify("nobody", 0, 4, "Rook") == unknown
+        assert chess.verify("\ud800", 0, 4, "Rook") == unknown
 
     @pytest.mark.parametrize(
         ("start", "end", "quote"),

@@ -126,7 +126,7 @@ class TestSentences:
             ("A title\n \t\nIts text goes on", ["A title", "Its text goes on"]),
             ("\n\n\nA title\n\n\n\nIts text\n\n", ["A title", "Its text"]),
             ("It goes on\nin the next line.", ["It goes on\nin the next line."]),
-            ("Dr. Lind met Mr. Voss in the U.S. on Monday.", ["Dr. Lind met Mr. Voss in the U.S. on Monday."]),
+            ("Dr. Rook met Mr. Pawn in the U.S. on Monday.", ["Dr. Rook met Mr. Pawn in the U.S. on Monday."]),
             ("It cost $3.50 at 9.30 a.m. sharp. Then more.", ["It cost $3.50 at 9.30 a.m. sharp.", "Then more."]),
         ],
     )

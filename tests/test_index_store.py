@@ -50,7 +50,7 @@ class TestArticles:
             url="https://a.example/",
             published="2023-07-28",
             source="Post",
-            authors=("Nora Lind", "P. Voss"),
+            authors=("Castle FC", "P. Desk"),
             metadata={"n": [1, 2.5, None, True, {"ß": "😀"}]},
             origin="/some/file.txt",
         )

@@ -214,13 +214,13 @@ def test_reasons_read_as_text() -> None:
 
 
 def test_answer_is_quoted_with_its_place(filled: Library) -> None:
-    answer = ask(filled, {"Nora Lind": 3.0, "Petra Voss": 2.0}, "Who won the chess cup?")
-    assert (answer.text, answer.reason, answer.question) == ("Nora Lind", None, "Who won the chess cup?")
+    answer = ask(filled, {"Castle FC": 3.0, "Harbour FC": 2.0}, "Who won the chess cup?")
+    assert (answer.text, answer.reason, answer.question) == ("Castle FC", None, "Who won the chess cup?")
     assert answer.confidence == pytest.approx(0.952574)
     assert answer.best is not None
     assert places(answer.best) == [("chess", 0, 9)]
-    assert answer.best.citations[0].sentence == "Nora Lind won the chess cup."
-    assert texts(answer.alternatives) == ["Petra Voss"]
+    assert answer.best.citations[0].sentence == "Castle FC won the chess cup."
+    assert texts(answer.alternatives) == ["Harbour FC"]
     assert {hit.passage.article.id for hit in answer.hits} == {"bridge", "chess", "ferry", "kettle"}
     assert answer.hits[0].passage.article.id == "chess"
     assert set(answer.milliseconds) == {"search", "read", "total"}
@@ -244,29 +244,29 @@ def test_every_quote_is_a_slice_of_its_article(filled: Library) -> None:
 
 
 def test_below_the_calibration_s_threshold_the_best_is_the_first_alternative(filled: Library) -> None:
-    answer = ask(filled, {"Nora Lind": 1.0, "Petra Voss": 0.5}, "Who won?", threshold=0.8)
+    answer = ask(filled, {"Castle FC": 1.0, "Harbour FC": 0.5}, "Who won?", threshold=0.8)
     assert (answer.text, answer.best, answer.reason) == (None, None, NoAnswer.BELOW_THRESHOLD)
     assert answer.confidence == pytest.approx(0.731059)
-    assert texts(answer.alternatives) == ["Nora Lind", "Petra Voss"]
+    assert texts(answer.alternatives) == ["Castle FC", "Harbour FC"]
 
 
 def test_the_question_s_own_threshold_comes_first(filled: Library) -> None:
-    scores = {"Nora Lind": 1.0}  # confidence 0.731
-    assert ask(filled, scores, Question("Who won?", threshold=0.7), threshold=0.8).text == "Nora Lind"
+    scores = {"Castle FC": 1.0}  # confidence 0.731
+    assert ask(filled, scores, Question("Who won?", threshold=0.7), threshold=0.8).text == "Castle FC"
     assert ask(filled, scores, Question("Who won?", threshold=0.8), threshold=0.7).text is None
-    assert ask(filled, scores, Question("Who won?", threshold=0.0), threshold=0.8).text == "Nora Lind"
+    assert ask(filled, scores, Question("Who won?", threshold=0.0), threshold=0.8).text == "Castle FC"
 
 
 def test_threshold_that_is_no_number(filled: Library) -> None:
     with pytest.raises(InvalidInput, match="threshold"):
-        ask(filled, {"Nora Lind": -9.0}, Question("Who won?", threshold=nan))
+        ask(filled, {"Castle FC": -9.0}, Question("Who won?", threshold=nan))
 
 
 def test_where_no_answer_beats_abstaining_there_is_none(filled: Library) -> None:
-    answer = ask(filled, {"Nora Lind": -1.0}, Question("Who won?", threshold=0.0))
+    answer = ask(filled, {"Castle FC": -1.0}, Question("Who won?", threshold=0.0))
     assert (answer.text, answer.reason) == (None, NoAnswer.NOTHING_ANSWERS)
     assert answer.confidence == pytest.approx(0.2689414)
-    assert texts(answer.alternatives) == ["Nora Lind"]
+    assert texts(answer.alternatives) == ["Castle FC"]
 
 
 def test_where_the_reader_finds_nothing(filled: Library) -> None:
@@ -286,7 +286,7 @@ def test_at_most_five_alternatives(filled: Library) -> None:
 
 
 def test_nothing_retrieved_gives_the_reader_nothing(filled: Library) -> None:
-    reader = ToyReader({"Nora Lind": 3.0})
+    reader = ToyReader({"Castle FC": 3.0})
     answer = load(filled, reader, Calibration())(Question("Who won?", filter=Filter(frozenset({"none such"}))))
     assert (answer.text, answer.reason) == (None, NoAnswer.NOTHING_RETRIEVED)
     assert (answer.confidence, answer.alternatives, answer.hits) == (0.0, (), ())
@@ -294,7 +294,7 @@ def test_nothing_retrieved_gives_the_reader_nothing(filled: Library) -> None:
 
 
 def test_empty_library(library: Library) -> None:
-    assert ask(library, {"Nora Lind": 3.0}, "Who won?").reason is NoAnswer.NOTHING_RETRIEVED
+    assert ask(library, {"Castle FC": 3.0}, "Who won?").reason is NoAnswer.NOTHING_RETRIEVED
 
 
 def test_k_is_the_number_of_passages_read(filled: Library) -> None:
@@ -333,7 +333,7 @@ def test_question_of_100_kilobytes(filled: Library) -> None:
 
 
 def test_longest_question_is_answered(filled: Library) -> None:
-    assert ask(filled, {"Nora Lind": 3.0}, ("chess " * 2_000)[:10_000]).text == "Nora Lind"
+    assert ask(filled, {"Castle FC": 3.0}, ("chess " * 2_000)[:10_000]).text == "Castle FC"
 
 
 @pytest.mark.parametrize("k", [0, -1, 1_001, 10**9])
@@ -350,23 +350,23 @@ def test_more_passages_asked_for_than_there_are(filled: Library) -> None:
     "question", ['"', "a-b", "AND", "(", "*", "text:chess OR", "chess\0cup", "^2~", "\\", "😀", "??"]
 )
 def test_no_question_is_a_query_language(filled: Library, question: str) -> None:
-    answer = ask(filled, {"Nora Lind": 3.0}, question)
-    assert (answer.text, len(answer.hits)) == ("Nora Lind", 4)
+    answer = ask(filled, {"Castle FC": 3.0}, question)
+    assert (answer.text, len(answer.hits)) == ("Castle FC", 4)
 
 
 def test_lone_surrogate_in_a_question_is_replaced(filled: Library) -> None:
     # a command line or a JSON escape can bring one; no tokenizer takes it, and no JSON can be written with it
-    answer = ask(filled, {"Nora Lind": 3.0}, "Who won \udcff?")
-    assert (answer.text, answer.question) == ("Nora Lind", "Who won \ufffd?")
+    answer = ask(filled, {"Castle FC": 3.0}, "Who won \udcff?")
+    assert (answer.text, answer.question) == ("Castle FC", "Who won \ufffd?")
 
 
 def test_two_questions_in_turn_do_not_affect_each_other(filled: Library) -> None:
-    asking = load(filled, ToyReader({"Nora Lind": 3.0, "in fog": 2.0}), Calibration())
+    asking = load(filled, ToyReader({"Castle FC": 3.0, "in fog": 2.0}), Calibration())
     only_ferry = Question("Where?", filter=Filter(frozenset({"ferry"})))
     assert [asking(Question("Who?")).text, asking(only_ferry).text, asking(Question("Who?")).text] == [
-        "Nora Lind",
+        "Castle FC",
         "in fog",
-        "Nora Lind",
+        "Castle FC",
     ]
 
 

@@ -31,14 +31,14 @@ BRIDGE = "Bridge shut\n\nThe bridge at Saltgate was shut on Monday. Engineers ha
 CHESS = (
     "---\nid: chess\ntitle: Chess cup\nsource: Sporting Coast\npublished: 2023-07-28\nurl: https://c.example/1\n---\n\n"
 )
-CHESS += "Nora Lind won the chess cup. She beat Petra Voss in the final.\n"
+CHESS += "Castle FC won the chess cup. And beat Harbour FC in the final.\n"
 FERRY = {"id": "ferry", "text": "The ferry hit the breakwater in fog.", "source": "Post", "published": "2024-01-02"}
 
 
 class ToyReader:
     """Finds the few answers it knows, wherever they stand."""
 
-    scores: ClassVar = {"Nora Lind": 3.0, "on Monday": 2.0, "in fog": 1.0, "evil": 4.0}
+    scores: ClassVar = {"Castle FC": 3.0, "on Monday": 2.0, "in fog": 1.0, "evil": 4.0}
 
     def read(self, question: str, passages: Sequence[Passage]) -> list[list[Span]]:
         return [
@@ -143,7 +143,7 @@ def test_add_an_edited_file(filled: Run, files: Path) -> None:
     ("given", "arguments", "text"),
     [
         (json.dumps(FERRY), (), FERRY["text"]),
-        (CHESS, ("--format", "markdown"), "Nora Lind won the chess cup. She beat Petra Voss in the final."),
+        (CHESS, ("--format", "markdown"), "Castle FC won the chess cup. And beat Harbour FC in the final."),
         ("Just a line.", (), "Just a line."),
         (json.dumps(FERRY), ("--format", "text"), json.dumps(FERRY)),
     ],
@@ -252,7 +252,7 @@ def test_list_more_than_a_page(run: Run) -> None:
 
 
 def test_show(filled: Run) -> None:
-    text = "Nora Lind won the chess cup. She beat Petra Voss in the final."
+    text = "Castle FC won the chess cup. And beat Harbour FC in the final."
     assert [line.rstrip() for line in filled("show", "chess").out.splitlines()] == [
         "id         chess",
         "title      Chess cup",
@@ -302,10 +302,10 @@ def test_ask(filled: Run) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert [line.rstrip() for line in ran.out.splitlines()] == [
         "Who won the chess cup?",
-        "  “Nora Lind”  95% sure",
-        "    Nora Lind won the chess cup.",
+        "  “Castle FC”  95% sure",
+        "    Castle FC won the chess cup.",
         "    — Chess cup, Sporting Coast, 2023-07-28  chess [0:9]",
-        "      https://c.example/1#:~:text=Nora%20Lind",
+        "      https://c.example/1#:~:text=Castle%20FC",
         "",
     ]
 
@@ -328,7 +328,7 @@ def test_ask_says_why_there_is_no_answer_and_what_came_closest(filled: Run) -> N
             "Who won?",
             "  No answer: the best candidate is too unsure to be given.",
             "  Closest",
-            "    “Nora Lind”  95% sure — Chess cup",
+            "    “Castle FC”  95% sure — Chess cup",
             "",
         ],
     )
@@ -341,16 +341,16 @@ def test_ask_of_nothing_retrieved(filled: Run) -> None:
 
 def test_ask_as_json(filled: Run) -> None:
     [answer] = filled("ask", "Who won the chess cup?", "--json").lines
-    assert (answer["answer"], answer["reason"], answer["confidence"]) == ("Nora Lind", None, 0.9526)
+    assert (answer["answer"], answer["reason"], answer["confidence"]) == ("Castle FC", None, 0.9526)
     [citation] = answer["citations"]
-    assert (citation["article"], citation["start"], citation["end"], citation["quote"]) == ("chess", 0, 9, "Nora Lind")
+    assert (citation["article"], citation["start"], citation["end"], citation["quote"]) == ("chess", 0, 9, "Castle FC")
     assert answer["hits"][0]["article"] == "chess"
 
 
 def test_ask_several_questions(filled: Run) -> None:
     ran = filled("ask", "-", "--json", stdin="Who won the chess cup?\n\n  Who lost?  \r\nWhat\u2028of it?")
     assert [answer["question"] for answer in ran.lines] == ["Who won the chess cup?", "Who lost?", "What\u2028of it?"]
-    assert [answer["answer"] for answer in ran.lines] == ["Nora Lind"] * 3
+    assert [answer["answer"] for answer in ran.lines] == ["Castle FC"] * 3
 
 
 def test_ask_no_questions(filled: Run) -> None:
@@ -361,10 +361,10 @@ def test_ask_no_questions(filled: Run) -> None:
     ("arguments", "answer"),
     [
         (("--article", "ferry"), "in fog"),
-        (("--article", "ferry", "--article", "chess"), "Nora Lind"),
+        (("--article", "ferry", "--article", "chess"), "Castle FC"),
         (("--source", "Post"), "in fog"),
         (("--since", "2024-01-02"), "in fog"),
-        (("--until", "2023-07-28"), "Nora Lind"),
+        (("--until", "2023-07-28"), "Castle FC"),
         (("--since", "2023-07-29", "--until", "2023-12-31"), None),
     ],
 )
@@ -376,8 +376,8 @@ def test_search(filled: Run) -> None:
     ran = filled("search", "chess cup", "-k", "1", "--json")
     assert [(hit["article"], hit["start"], hit["end"]) for hit in ran.lines] == [("chess", 0, 62)]
     lines = [line.rstrip() for line in filled("search", "chess cup", "-k", "1").out.splitlines()]
-    assert lines[0].startswith("1. Chess cup, Sporting Coast, 2023-07-28  score 1.00, cosine 0.77, BM25")
-    assert "   Nora Lind won the chess cup. She beat Petra Voss in the final." in lines
+    assert lines[0].startswith("1. Chess cup, Sporting Coast, 2023-07-28  score 0.99, cosine 0.62, BM25")
+    assert "   Castle FC won the chess cup. And beat Harbour FC in the final." in lines
     assert "   chess [0:62]" in lines
 
 
@@ -390,7 +390,7 @@ def test_search_finds_nothing(filled: Run) -> None:
 
 def test_verify_what_was_answered(filled: Run) -> None:
     answer = filled("ask", "Who won the chess cup?", "-k", "1", "--json").out
-    assert filled("verify", stdin=answer) == Ran(0, "valid   “Nora Lind”  chess [0:9]\n", "")
+    assert filled("verify", stdin=answer) == Ran(0, "valid   “Castle FC”  chess [0:9]\n", "")
     assert filled("verify", "-", stdin=answer).code == 0
 
 
@@ -400,31 +400,31 @@ def test_verify_a_file_of_several_answers_as_json(filled: Run, tmp_path: Path) -
     ran = filled("verify", str(file), "--json")
     assert ran.code == 0
     assert {line["verification"]["validity"] for line in ran.lines} == {"valid"}
-    assert [line["quote"] for line in ran.lines] == ["Nora Lind", "on Monday", "in fog"] * 2
+    assert [line["quote"] for line in ran.lines] == ["Castle FC", "on Monday", "in fog"] * 2
 
 
 def test_verify_stale_and_unknown(filled: Run, files: Path) -> None:
     answer = filled("ask", "Who won the chess cup?", "--json").out
-    (files / "chess.md").write_text(CHESS.replace("Nora", "So it was: Nora"))
+    (files / "chess.md").write_text(CHESS.replace("Castle", "So it was: Castle"))
     filled("add", str(files))
     filled("remove", "ferry")
     ran = filled("verify", stdin=answer)
     assert ran.code == 1
-    assert ran.out.splitlines()[0].startswith("stale   “Nora Lind”  chess [0:9]: the article's text has changed since;")
+    assert ran.out.splitlines()[0].startswith("stale   “Castle FC”  chess [0:9]: the article's text has changed since;")
     assert ran.out.replace("\n", " ").count("at 11") == 1
     checked = [line["verification"] for line in filled("verify", "--json", stdin=answer).lines]
     assert [(one["validity"], one["places"]) for one in checked] == [("stale", [11]), ("valid", [45]), ("unknown", [])]
 
 
 def citation(**changes: object) -> str:
-    return json.dumps({"article": "chess", "start": 0, "end": 9, "quote": "Nora Lind", **changes})
+    return json.dumps({"article": "chess", "start": 0, "end": 9, "quote": "Castle FC", **changes})
 
 
 @pytest.mark.parametrize(
     ("changes", "validity"),
     [
         ({}, "valid"),
-        ({"quote": "Nora lind"}, "stale"),
+        ({"quote": "Castle fc"}, "stale"),
         ({"start": 1}, "stale"),
         ({"start": -62}, "stale"),
         ({"start": 10**30, "end": 10**31}, "stale"),
@@ -490,8 +490,8 @@ def test_verify_of_bytes_that_are_no_text(filled: Run, tmp_path: Path) -> None:
 
 def test_eval_as_json(filled: Run, tmp_path: Path) -> None:
     gold = [
-        {"question": "Who won the chess cup?", "answers": ["Nora Lind"], "article": "chess", "start": 0},
-        {"question": "Who lost the chess cup?", "answers": ["Petra Voss"], "article": "chess", "start": 38},
+        {"question": "Who won the chess cup?", "answers": ["Castle FC"], "article": "chess", "start": 0},
+        {"question": "Who lost the chess cup?", "answers": ["Harbour FC"], "article": "chess", "start": 38},
         {"question": "Who came third?", "answers": []},
     ]
     (tmp_path / "gold.jsonl").write_text("\n".join(map(json.dumps, gold)))
@@ -505,7 +505,7 @@ def test_eval_as_json(filled: Run, tmp_path: Path) -> None:
 
 
 def test_eval_as_a_table(filled: Run, tmp_path: Path) -> None:
-    (tmp_path / "gold.jsonl").write_text('{"question": "Who won?", "answers": ["Nora Lind"]}')
+    (tmp_path / "gold.jsonl").write_text('{"question": "Who won?", "answers": ["Castle FC"]}')
     ran = filled("eval", "gold.jsonl")
     rows = {line[:42].strip(): line[42:].strip() for line in ran.out.splitlines()}
     assert (ran.code, ran.err) == (0, "")
@@ -581,7 +581,7 @@ def test_corrupt_library(run: Run, tmp_path: Path) -> None:
 def test_library_another_process_is_writing_to(filled: Run, tmp_path: Path) -> None:
     with write_lock(tmp_path / "library"):
         added, removed = filled("add", "-", stdin="Text."), filled("remove", "chess")
-        assert filled("ask", "Who won?", "--json").lines[0]["answer"] == "Nora Lind"
+        assert filled("ask", "Who won?", "--json").lines[0]["answer"] == "Castle FC"
     assert (added.code, removed.code) == (75, 75)
     assert added.err == f"error: library is being written to by process {os.getpid()}; try again when it is done\n"
 
@@ -680,7 +680,7 @@ def test_bad_threshold(filled: Run, threshold: str, code: int) -> None:
 def test_argument_that_is_no_text(filled: Run, arguments: tuple[str, ...]) -> None:
     # how Python hands over a byte that is not UTF-8
     ran = filled(*arguments, "Who won \udcff?", "--article", "chess", "--article", "\udcff")
-    assert (ran.code, "Nora Lind" in ran.out) == (0, True)
+    assert (ran.code, "Castle FC" in ran.out) == (0, True)
 
 
 def test_id_that_is_no_text(filled: Run) -> None:
@@ -795,7 +795,7 @@ def test_output_that_cannot_say_everything(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     assert filled(*arguments).code == 0
     sys.stdout.flush()
-    assert b"Nora Lind" in written.getvalue() or b"Chess cup" in written.getvalue()
+    assert b"Castle FC" in written.getvalue() or b"Chess cup" in written.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def article() -> Article:
         url="https://news.example/a",
         published="2023-07-28",
         source="Post",
-        authors=("A. Writer",),
+        authors=("News desk",),
         metadata={"section": "world"},
     )
 
@@ -163,7 +163,7 @@ def test_article(article: Article) -> None:
         "url": "https://news.example/a",
         "published": "2023-07-28",
         "source": "Post",
-        "authors": ["A. Writer"],
+        "authors": ["News desk"],
         "metadata": {"section": "world"},
         "characters": 77,
         "text_sha256": article.sha256,
