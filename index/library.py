@@ -119,7 +119,8 @@ class Library:
         """Add articles; one with a known id replaces that article, one that is already there changes nothing.
 
         `acknowledge` is called for each article once it is safely stored: after its commit, which has a batch of
-        articles; one that is unchanged may so be acknowledged before those that came ahead of it. An interruption loses at most the articles that were not acknowledged. Raises LibraryBusy.
+        articles. (One that is unchanged may so be acknowledged before those that came ahead of it.) An interruption
+        loses at most the articles that were not acknowledged. Raises LibraryBusy.
         """
         embedder, splitter = self._models()
         with self._writing():
