@@ -44,9 +44,8 @@ def answer(found: Answer) -> RenderableType:
     if others:
         parts.append(Text("  Also considered" if found.best else "  Closest", style="dim"))
     for candidate in others:
-        parts.append(
-            Text.assemble("    “", _one_line(candidate.text), "”", _sureness(candidate), (_titles(candidate), "dim"))
-        )
+        quote = f"“{_one_line(candidate.text)}”"
+        parts.append(_indented(Text.assemble(quote, _sureness(candidate), (_titles(candidate), "dim")), 4))
     return Group(*parts, "")
 
 
@@ -57,7 +56,7 @@ def hits(found: Sequence[Hit]) -> RenderableType:
         passage = hit.passage
         scores = f"score {hit.score:.2f}, cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}"
         parts.append(Text.assemble((f"{number}. ", "bold"), _source(passage.article), (f"  {scores}", "dim")))
-        parts.append(Padding(Text(_shortened(passage.text)), (0, 0, 0, 3)))
+        parts.append(_indented(Text(_shortened(passage.text)), 3))
         parts.append(Text(f"   {_safe(passage.article.id)} [{passage.start}:{passage.end}]\n", style="dim"))
     return Group(*parts) if parts else Text("No passages.")
 
@@ -142,14 +141,18 @@ def _places(citations: Sequence[Citation]) -> list[RenderableType]:
         after = citation.article.text[citation.end : citation.sentence_end]
         sentence = Text.assemble(_one_line(before), (_one_line(citation.quote), "underline"), _one_line(after))
         if len(sentence) <= _MAX_SHOWN_CHARACTERS:
-            parts.append(Padding(sentence, (0, 0, 0, 4)))
+            parts.append(_indented(sentence, 4))
         place = f"  {_safe(citation.article.id)} [{citation.start}:{citation.end}]"
-        parts.append(Text.assemble("    — ", _source(citation.article), (place, "dim"), overflow="fold"))
+        parts.append(_indented(Text.assemble("— ", _source(citation.article), (place, "dim")), 4))
         if citation.link:
-            parts.append(Text(f"      {_safe(citation.link)}", style="dim", overflow="fold"))
+            parts.append(_indented(Text(_safe(citation.link), style="dim", overflow="fold"), 6))
     if len(citations) > _MAX_PLACES:
         parts.append(Text(f"    … and in {len(citations) - _MAX_PLACES} more places", style="dim"))
     return parts
+
+
+def _indented(text: Text, columns: int) -> Padding:
+    return Padding(text, (0, 0, 0, columns))
 
 
 def _titles(candidate: Candidate) -> str:
