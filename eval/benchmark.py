@@ -121,7 +121,8 @@ def fusion(libraries: Path, sample: int) -> None:
 
 
 def calibration(libraries: Path, sample: int) -> None:
-    """Fit the shipped confidence: the logistic (Platt 1999) from the best span's score to whether it matches exactly.
+    """Fit the shipped confidence: the logistic (Platt 1999) from the best span's score to whether it matches exactly,
+    and the threshold to go with it.
 
     On SQuAD's library, with `sample` dev questions that the `squad` part does not ask and a quarter as many of SQuAD
     2.0's unanswerable ones, for which nothing is right.
@@ -143,8 +144,25 @@ def calibration(libraries: Path, sample: int) -> None:
         return float(np.mean(np.logaddexp(0, logits) - right * logits))
 
     slope, intercept = minimize(loss, x0=[0.5, 0.0]).x
+    fitted = Calibration(slope, intercept, 0.0)
     print(f"fitted on {len(best):,} questions, {100 * right.mean():.1f} % of best candidates right:")
-    print(json.dumps({"slope": round(slope, 4), "intercept": round(intercept, 4), "threshold": 0.5}))
+    threshold, em = best_threshold(
+        [
+            (fitted.confidence(score), bool(gold.answers), bool(hit))
+            for score, (_, gold), hit in zip(scores, best, right, strict=True)
+        ]
+    )
+    print(json.dumps({"slope": round(slope, 4), "intercept": round(intercept, 4), "threshold": threshold}))
+    print(f"at that threshold {100 * em:.1f} % are answered rightly or rightly not at all")
+
+
+def best_threshold(judged: Sequence[tuple[float, bool, bool]]) -> tuple[float, float]:
+    """The confidence, in steps of 0.01, below which to withhold, and the share of questions that are then handled
+    rightly: answered with the right quote, or not answered where there is no answer. SQuAD 2.0's own way to choose
+    one. `judged` are (confidence, answerable, right)."""
+    confidence, answerable, right = (np.array(column) for column in zip(*judged, strict=True))
+    shares = {step / 100: float(np.mean(np.where(confidence >= step / 100, right, ~answerable))) for step in range(101)}
+    return max(shares.items(), key=lambda item: item[1])
 
 
 def calibration_error(results: Sequence[Result], bins: int = 10) -> float:

@@ -153,7 +153,7 @@ class Library:
         """Raises ArticleNotFound."""
         article = self._store.article(id)
         if article is None:
-            raise ArticleNotFound(f"there is no article {id!r} in {self.path}; see: pullquote list")
+            raise ArticleNotFound(f"there is no article {id!r} in the library; see: pullquote list")
         return article
 
     def articles(self, offset: int = 0, limit: int = 100) -> list[tuple[Article, int]]:

@@ -133,3 +133,8 @@ def test_gold_offsets_of_squad_match_the_articles_made_of_the_same_file() -> Non
         if one.article is None or one.start is None or not texts[one.article].startswith(one.answers[0], one.start)
     ]
     assert (len(texts), len(gold), misplaced) == (23, 5_191, [])
+
+
+def test_best_threshold_weighs_wrong_answers_against_withheld_ones() -> None:
+    judged = [(0.9, True, True), (0.6, True, True), (0.5, False, False), (0.4, True, False), (0.2, False, False)]
+    assert benchmark.best_threshold(judged) == (0.51, 0.8)

@@ -289,7 +289,7 @@ def test_unknown_id(filled: Run, arguments: tuple[str, ...]) -> None:
     assert (ran.code, ran.out, ran.err) == (
         66,
         "",
-        "error: there is no article 'none' in library; see: pullquote list\n",
+        "error: there is no article 'none' in the library; see: pullquote list\n",
     )
     assert len(filled("list", "--json").lines) == 3
 
