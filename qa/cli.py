@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from index.store import Filter
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Ask, Question, load, warm_up
 from qa.cli_add import Format, add_files
+from qa.cli_verify import citation_fields, read_citations
 from qa.confidence import load_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
 from qa.wire import answer_json, article_json, article_summary_json, hit_json, verification_json
@@ -258,15 +259,11 @@ def verify(
 
     Exit code 1 where one is not valid. For example: `pullquote ask "..." --json | pullquote verify`
     """
-    citations = list(_citations(_parsed(_text(file))))
-    if not citations:
-        raise errors.InvalidInput(
-            "there are no citations in the input; give the JSON that `pullquote ask --json` prints"
-        )
+    citations = read_citations(file)
     failed = False
     with Library(library) as opened:
         for citation in citations:
-            checked = opened.verify(*_citation_fields(citation))
+            checked = opened.verify(*citation_fields(citation))
             failed |= checked.validity is not Validity.VALID
             if as_json:
                 _print_json({**citation, "verification": verification_json(checked)})
@@ -317,7 +314,7 @@ def evaluate_gold(
         answers = _loaded(opened, reader)
         asked = track(questions, "Asking", console=err, disable=not err.is_terminal)
         results = evaluate(answers, asked, hits, threshold)
-        scores = report(results, lambda cited: opened.verify(*_citation_fields(cited)).validity)
+        scores = report(results, lambda cited: opened.verify(*citation_fields(cited)).validity)
     if as_json:
         _print_json(asdict(scores))
     else:
@@ -354,45 +351,6 @@ def _questions(argument: str) -> Iterator[str]:
                 yield line.strip()
     except UnicodeDecodeError:
         raise errors.InvalidInput("standard input is no UTF-8 text") from None
-
-
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.InvalidInput(f"{file}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from None
-
-
-def _parsed(text: str) -> list[Any]:
-    """JSON: one value, or one a line."""
-    try:
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise errors.InvalidInput(f"the input is no JSON: {error}") from None
-
-
-def _citations(value: Any) -> Iterator[dict[str, Any]]:
-    """Every citation anywhere in a JSON value."""
-    if isinstance(value, dict):
-        if {"article", "start", "end", "quote"} <= value.keys():
-            yield value
-        else:
-            for item in value.values():
-                yield from _citations(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _citations(item)
-
-
-def _citation_fields(citation: Any) -> tuple[str, int, int, str, str | None]:
-    fields = tuple(citation.get(name) for name in ("article", "start", "end", "quote", "text_sha256"))
-    if tuple(map(type, fields[:4])) != (str, int, int, str) or not isinstance(fields[4], str | None):
-        raise errors.InvalidInput("a citation has article and quote as strings, start and end as whole numbers")
-    return fields
 
 
 def _print_json(value: object) -> None:

@@ -11,14 +11,19 @@ from index.search import Hit
 from qa.answer import Answer, Candidate, Citation
 
 
-class CitationJSON(TypedDict):
-    """A quote with its place. Offsets are half-open, in Unicode code points of the article's text."""
+class SliceJSON(TypedDict):
+    """The article that a quote or a passage is of: `article` is its id."""
 
     article: str
     title: str | None
     url: str | None
     published: str | None
     source: str | None
+
+
+class CitationJSON(SliceJSON):
+    """A quote with its place. Offsets are half-open, in Unicode code points of the article's text."""
+
     start: int
     end: int
     quote: str
@@ -38,14 +43,9 @@ class CandidateJSON(TypedDict):
     citations: list[CitationJSON]
 
 
-class HitJSON(TypedDict):
+class HitJSON(SliceJSON):
     """A passage that was retrieved."""
 
-    article: str
-    title: str | None
-    url: str | None
-    published: str | None
-    source: str | None
     start: int
     end: int
     text: str
@@ -120,11 +120,7 @@ def candidate_json(candidate: Candidate) -> CandidateJSON:
 def citation_json(citation: Citation) -> CitationJSON:
     article = citation.article
     return {
-        "article": article.id,
-        "title": article.title,
-        "url": article.url,
-        "published": article.published,
-        "source": article.source,
+        **_slice_json(article),
         "start": citation.start,
         "end": citation.end,
         "quote": citation.quote,
@@ -139,11 +135,7 @@ def citation_json(citation: Citation) -> CitationJSON:
 def hit_json(hit: Hit) -> HitJSON:
     article = hit.passage.article
     return {
-        "article": article.id,
-        "title": article.title,
-        "url": article.url,
-        "published": article.published,
-        "source": article.source,
+        **_slice_json(article),
         "start": hit.passage.start,
         "end": hit.passage.end,
         "text": hit.passage.text,
@@ -177,3 +169,13 @@ def article_summary_json(article: Article) -> ArticleSummaryJSON:
 
 def article_json(article: Article) -> ArticleJSON:
     return {**article_summary_json(article), "text": article.text}
+
+
+def _slice_json(article: Article) -> SliceJSON:
+    return {
+        "article": article.id,
+        "title": article.title,
+        "url": article.url,
+        "published": article.published,
+        "source": article.source,
+    }
