@@ -5,20 +5,19 @@ Libraries are built once, in `build/benchmark`, and used again as long as embedd
 
 import argparse
 import json
-import random
 import resource
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from eval.gold import GoldQuestion, read_gold
+from eval.gold import GoldQuestion, read_gold, sampled
 from eval.metrics import exact_match, f1
 from eval.run import Report, Result, best_candidate, evaluate, holds, report
 from index.article import Article, make_article
@@ -27,7 +26,7 @@ from index.formats import read_file
 from index.library import CANDIDATES, Library, Outcome, Validity
 from index.passage import Passage
 from index.search import Hit, fuse
-from qa.answer import load, warm_up
+from qa.answer import Candidate, load, warm_up
 from qa.confidence import Calibration, load_calibration
 from qa.reader import load_reader, reader_folder
 from qa.wire import CitationJSON
@@ -38,7 +37,6 @@ SAMPLE = 500
 """Questions asked of SQuAD's library for daily use: 95 % of samples are within 4 points of the whole."""
 
 _GEMM_SECONDS = 3.0
-_Item = TypeVar("_Item")
 
 
 def main() -> None:
@@ -54,12 +52,12 @@ def main() -> None:
     for part in options.parts:
         began = perf_counter()
         print(f"## {part}", flush=True)
-        PARTS[part](options.libraries, options.sample)
+        PARTS[part](options.libraries, options.sample or None)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"({perf_counter() - began:,.0f} s, peak memory so far {peak:,.0f} MiB)\n", flush=True)
 
 
-def machine(libraries: Path, sample: int) -> None:
+def machine(libraries: Path, sample: int | None) -> None:
     """What the processor does today, to read the times by: fp32 matrix products of the reader's shape."""
     import torch
 
@@ -73,7 +71,7 @@ def machine(libraries: Path, sample: int) -> None:
     print(f"{torch.get_num_threads()} threads, {rate:.0f} GFLOPS in matrix products")
 
 
-def gold_paragraph(libraries: Path, sample: int) -> None:
+def gold_paragraph(libraries: Path, sample: int | None) -> None:
     """The reader alone: each question on the paragraph it was written for, which it reads whole."""
     reader = load_reader()
     scores = []
@@ -86,18 +84,18 @@ def gold_paragraph(libraries: Path, sample: int) -> None:
     print(f"{len(scores):,} questions: EM {em:.1f}, F1 {mean_f1:.1f}")
 
 
-def squad(libraries: Path, sample: int) -> None:
+def squad(libraries: Path, sample: int | None) -> None:
     """SQuAD as an open-domain set: all articles one library, questions of the dev set."""
     files = [DATA / "squad" / name for name in ("train-v1.1.json", "dev-v1.1.json")]
     _ask_all(libraries / "squad", files, _squad_sample(sample))
 
 
-def news(libraries: Path, sample: int) -> None:
+def news(libraries: Path, sample: int | None) -> None:
     """Eight weeks of news, questions of a news quiz."""
     _ask_all(libraries / "news", [DATA / "news" / "articles.jsonl"], _news_questions())
 
 
-def fusion(libraries: Path, sample: int) -> None:
+def fusion(libraries: Path, sample: int | None) -> None:
     """Recall@1, @5 and @10 of every way to fuse, on both sets: dense weight from 0 (BM25 alone) to 1, and RRF."""
     ways: dict[str, Callable[..., list[tuple[int, float]]]] = {
         f"linear, dense weight {weight:.1f}": lambda dense, lexical, weight=weight: fuse(dense, lexical, weight)
@@ -107,7 +105,7 @@ def fusion(libraries: Path, sample: int) -> None:
     for name, questions in (("squad", _squad_sample(sample)), ("news", _news_questions())):
         answerable = [gold for gold in questions if gold.answerable]
         with Library(libraries / name, load_embedder()) as library:
-            ranks = {way: [] for way in ways}  # type: dict[str, list[int]]
+            ranks: dict[str, list[int]] = {way: [] for way in ways}
             for gold in answerable:
                 dense, lexical = library.candidates(gold.question, CANDIDATES)
                 for way, fused in ways.items():
@@ -120,7 +118,7 @@ def fusion(libraries: Path, sample: int) -> None:
             print(f"  {way:32}", *(f"{100 * np.mean(np.array(found) <= k):6.1f}" for k in (1, 5, 10)))
 
 
-def calibration(libraries: Path, sample: int) -> None:
+def calibration(libraries: Path, sample: int | None) -> None:
     """Fit the shipped confidence: the logistic (Platt 1999) from the best span's score to whether it matches exactly,
     and the threshold to go with it.
 
@@ -130,14 +128,14 @@ def calibration(libraries: Path, sample: int) -> None:
     asked = {gold.question for gold in _squad_sample(sample)}
     dev = read_gold(DATA / "squad" / "dev-v1.1.json")
     unanswerable = [gold for gold in read_gold(DATA / "squad" / "dev-v2.0.json") if not gold.answerable]
-    held_out = _sampled([gold for gold in dev if gold.question not in asked], sample)
+    held_out = sampled([gold for gold in dev if gold.question not in asked], sample)
     with Library(libraries / "squad", load_embedder()) as library:
         results = evaluate(
-            load(library, load_reader(), Calibration()), held_out + _sampled(unanswerable, len(held_out) // 4)
+            load(library, load_reader(), Calibration()), held_out + sampled(unanswerable, len(held_out) // 4)
         )
-    best = [(candidate, result.gold) for result in results if (candidate := best_candidate(result.answer))]
-    scores = np.array([candidate.score for candidate, _ in best])
-    right = np.array([bool(gold.answers) and exact_match(found.text, gold.answers) for found, gold in best])
+    best = _judged(results)
+    scores = np.array([candidate.score for candidate, _, _ in best])
+    right = np.array([right for _, _, right in best])
 
     def loss(parameters: NDArray[np.float64]) -> float:
         logits = parameters[0] * scores + parameters[1]
@@ -147,10 +145,7 @@ def calibration(libraries: Path, sample: int) -> None:
     fitted = Calibration(slope, intercept, 0.0)
     print(f"fitted on {len(best):,} questions, {100 * right.mean():.1f} % of best candidates right:")
     threshold, em = best_threshold(
-        [
-            (fitted.confidence(score), bool(gold.answers), bool(hit))
-            for score, (_, gold), hit in zip(scores, best, right, strict=True)
-        ]
+        [(fitted.confidence(candidate.score), answerable, right) for candidate, answerable, right in best]
     )
     print(json.dumps({"slope": round(slope, 4), "intercept": round(intercept, 4), "threshold": threshold}))
     print(f"at that threshold {100 * em:.1f} % are answered rightly or rightly not at all")
@@ -168,12 +163,22 @@ def best_threshold(judged: Sequence[tuple[float, bool, bool]]) -> tuple[float, f
 def calibration_error(results: Sequence[Result], bins: int = 10) -> float:
     """Expected calibration error of the best candidates (Naeini et al. 2015): the mean distance, over bins of
     confidence weighted by their size, between mean confidence and the share that matches exactly."""
-    best = [(candidate, result.gold) for result in results if (candidate := best_candidate(result.answer))]
-    confidence = np.array([candidate.confidence for candidate, _ in best])
-    right = np.array([bool(gold.answers) and exact_match(found.text, gold.answers) for found, gold in best])
+    best = _judged(results)
+    confidence = np.array([candidate.confidence for candidate, _, _ in best])
+    right = np.array([right for _, _, right in best])
     numbers = np.minimum((confidence * bins).astype(int), bins - 1)
     inside = [numbers == number for number in np.unique(numbers)]
     return float(sum(abs(confidence[bin].mean() - right[bin].mean()) * bin.mean() for bin in inside))
+
+
+def _judged(results: Sequence[Result]) -> list[tuple[Candidate, bool, bool]]:
+    """The best candidate of each question that has one, given or withheld; whether the question has an answer; whether
+    the candidate matches it exactly."""
+    return [
+        (best, result.gold.answerable, result.gold.answerable and exact_match(best.text, result.gold.answers) == 1)
+        for result in results
+        if (best := best_candidate(result.answer)) is not None
+    ]
 
 
 def reciprocal_rank(
@@ -205,7 +210,7 @@ def _library(path: Path, files: list[Path]) -> tuple[Library, dict[str, str]]:
     for failure in (item for item in items if not isinstance(item, Article)):
         print("not read:", failure)
     library = Library(path, load_embedder(), create=True)
-    outcomes: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+    outcomes: Counter[Outcome] = Counter()
 
     def acknowledge(article: Article, outcome: Outcome) -> None:
         outcomes[outcome] += 1
@@ -231,11 +236,11 @@ def _print(scores: Report) -> None:
         print(f"  {name:20}", f"{value:,.1f}" if isinstance(value, float) else value)
 
 
-def _squad_sample(count: int) -> list[GoldQuestion]:
-    return _sampled(read_gold(DATA / "squad" / "dev-v1.1.json"), count)
+def _squad_sample(count: int | None) -> list[GoldQuestion]:
+    return sampled(read_gold(DATA / "squad" / "dev-v1.1.json"), count)
 
 
-def _squad_paragraphs(count: int) -> list[tuple[str, GoldQuestion]]:
+def _squad_paragraphs(count: int | None) -> list[tuple[str, GoldQuestion]]:
     """The same questions as `_squad_sample`, each with its paragraph."""
     file = DATA / "squad" / "dev-v1.1.json"
     contexts = [
@@ -244,7 +249,7 @@ def _squad_paragraphs(count: int) -> list[tuple[str, GoldQuestion]]:
         for paragraph in entry["paragraphs"]
         for _ in paragraph["qas"]
     ]
-    return _sampled(list(zip(contexts, read_gold(file), strict=True)), count)
+    return sampled(list(zip(contexts, read_gold(file), strict=True)), count)
 
 
 def _news_questions() -> list[GoldQuestion]:
@@ -256,11 +261,7 @@ def _news_questions() -> list[GoldQuestion]:
     ]
 
 
-def _sampled(items: list[_Item], count: int) -> list[_Item]:
-    return random.Random(0).sample(items, count) if 0 < count < len(items) else items
-
-
-PARTS: dict[str, Callable[[Path, int], None]] = {
+PARTS: dict[str, Callable[[Path, int | None], None]] = {
     "machine": machine,
     "gold-paragraph": gold_paragraph,
     "squad": squad,

@@ -1,13 +1,17 @@
 """Gold questions: what was asked, which answers are right, and where the first of them stands."""
 
 import json
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from index.article import storable
 from index.errors import InvalidInput
 from index.formats.squad import paragraph_starts
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,15 @@ def read_gold(path: Path) -> list[GoldQuestion]:
     return questions
 
 
-def _squad(data: list[Mapping[str, object]]) -> Iterator[GoldQuestion]:
+def sampled(items: Sequence[_Item], count: int | None, seed: int = 0) -> list[_Item]:
+    """`count` of the items, chosen at random, the same for the same seed; all in their order where it is None or there
+    are no more."""
+    return list(items) if count is None or count >= len(items) else random.Random(seed).sample(items, count)
+
+
+def _squad(data: list[Any]) -> Iterator[GoldQuestion]:
     for entry in data:
-        paragraphs: list = entry["paragraphs"]  # type: ignore[type-arg, assignment]
+        paragraphs = entry["paragraphs"]
         starts = paragraph_starts([paragraph["context"] for paragraph in paragraphs])
         for paragraph, paragraph_start in zip(paragraphs, starts, strict=True):
             for asked in paragraph["qas"]:

@@ -68,18 +68,21 @@ def synced(old: Derived | None, store: Store, dimensions: int, scratch: Path) ->
     directory = scratch / "lexical"
     dense = old.dense if old else DenseIndex(dimensions)
     lexical = old.lexical if old else LexicalIndex(directory)
-    gone = np.setdiff1d(dense.keys, live)
+    held = dense.keys
+    gone = np.setdiff1d(held, live)
     if len(gone):
         dense.remove(gone)
-    for batch in _batches(np.setdiff1d(live, dense.keys)):
+    for batch in _batches(np.setdiff1d(live, held)):
         dense.add(*store.vectors(batch))
-    if lexical.path != directory and not np.array_equal(lexical.keys, live):
+    held = lexical.keys
+    if lexical.path != directory and not np.array_equal(held, live):
         try:
             lexical = lexical.copy(directory)
         except OSError:  # another process has saved newer indexes and removed the files of ours
             shutil.rmtree(directory, ignore_errors=True)
             lexical = LexicalIndex(directory)
-    gone, new = np.setdiff1d(lexical.keys, live), np.setdiff1d(live, lexical.keys)
+            held = lexical.keys
+    gone, new = np.setdiff1d(held, live), np.setdiff1d(live, held)
     if len(gone) or len(new):
         passages = (item for batch in _batches(new) for item in store.passages(batch).items())
         lexical.update(add=passages, remove=gone.tolist())

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from index.article import Article, make_article, storable
 from index.errors import InvalidInput
-from index.library import Library, check_question
+from index.library import Library
 from index.passage import Passage, sentences
 from index.search import Hit
 from index.store import Filter
@@ -109,7 +109,6 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
 
     def ask(question: Question) -> Answer:
         text = storable(question.text)
-        check_question(text)
         if question.threshold is not None and not 0 <= question.threshold <= 1:
             raise InvalidInput(f"the threshold is {question.threshold}; it must be between 0 and 1")
         began = perf_counter()

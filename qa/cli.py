@@ -3,10 +3,10 @@
 import io
 import json
 import os
-import random
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,8 +24,6 @@ from qa.cli_verify import citation_fields, read_citations
 from qa.confidence import load_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
 from qa.wire import answer_json, article_json, article_summary_json, hit_json, verification_json
-
-VERSION = "0.1.0"
 
 EXIT_CODES: dict[type[errors.PullquoteError], int] = {
     errors.InvalidInput: 64,
@@ -110,7 +108,7 @@ def settings(
     if not version and context.invoked_subcommand is None:
         context.fail("there is no command; see: pullquote --help")
     if version:
-        out.print(f"pullquote {VERSION}")
+        out.print(f"pullquote {metadata.version('pullquote')}")
         raise typer.Exit
     commands = getattr(context.command, "commands", {})
     context.default_map = {name: {"library": str(library or default_library())} for name in commands}
@@ -304,12 +302,10 @@ def evaluate_gold(
     """Ask gold questions and print EM, F1, recall@k, no-answer accuracy and times."""
     from rich.progress import track
 
-    from eval.gold import read_gold
+    from eval.gold import read_gold, sampled
     from eval.run import evaluate, report
 
-    questions = read_gold(gold)
-    if sample is not None and sample < len(questions):
-        questions = random.Random(seed).sample(questions, sample)
+    questions = sampled(read_gold(gold), sample, seed)
     with _open(library, embedder) as opened:
         answers = _loaded(opened, reader)
         asked = track(questions, "Asking", console=err, disable=not err.is_terminal)

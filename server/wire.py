@@ -142,7 +142,7 @@ Records = Annotated[
                     "title": "The treaty",
                     "published": "1998-10-24",
                     "source": "Almanac",
-                    "authors": ["Ada Writer"],
+                    "authors": ["Almanac staff"],
                     "text": "It was signed in 1648. Nobody had expected it.",
                 },
             },

@@ -8,7 +8,7 @@ import pytest
 
 from eval import benchmark
 from eval.benchmark import calibration_error, reciprocal_rank
-from eval.gold import GoldQuestion, read_gold
+from eval.gold import GoldQuestion, read_gold, sampled
 from eval.run import Result
 from index.article import Article, make_article
 from index.formats import read_file
@@ -113,11 +113,11 @@ def test_questions_whose_answer_is_in_no_article_count_as_having_none(
     ]
 
 
-def test_sample_is_the_same_each_time_and_0_is_all() -> None:
+def test_sample_is_the_same_each_time_and_none_is_all() -> None:
     items = list(range(50))
-    assert benchmark._sampled(items, 3) == benchmark._sampled(items, 3) == [24, 48, 26]
-    assert benchmark._sampled(items, 0) == items
-    assert benchmark._sampled(items, 50) == items
+    assert sampled(items, 3) == sampled(items, 3) == [24, 48, 26]
+    assert sampled(items, None) == items
+    assert sampled(items, 50) == items
 
 
 @pytest.mark.shared

@@ -715,9 +715,9 @@ def test_help_and_version(run: Run) -> None:
     assert re.search(r"Usage: .*pullquote", nothing.out + nothing.err)
 
 
-def test_version_is_that_of_the_project() -> None:
+def test_version_is_that_of_the_project(run: Run) -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert project["version"] == cli.VERSION
+    assert run("--version") == Ran(0, f"pullquote {project['version']}\n", "")
 
 
 # what a terminal is sent

@@ -64,7 +64,7 @@ def _unlisted(error: OSError) -> UnreadableArticle:
 
 
 def read_file(path: Path) -> Iterator[Item]:
-    """The articles of a file. One that is alone in its file remembers it as its origin."""
+    """The articles of a file. One of a format that has one article a file remembers it as its origin."""
     where = str(path)
     try:
         if not path.is_file():
