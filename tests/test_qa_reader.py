@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tokenizers import Encoding
 
 from index.article import make_article
+from index.embed import Runtime
 from index.errors import ModelNotFound
 from index.passage import Passage
 from qa.decode import Logits
-from qa.reader import DEFAULT_READER, Span, TransformersReader, load_reader, pack, reader_folder
+from qa.reader import DEFAULT_READER, ModelReader, Span, load_reader, reader_folder
 
 AWKWARD = "😀 cafe\u0301 İstanbul ﬁn\r\n\r\n\u200dשלום 👩\u200d🚀 ẞ \u202etest\u202c 東京 Ｗｉｄｅ ½\u00a0"
 
@@ -28,33 +29,6 @@ def whole(text: str) -> Passage:
 def after(before: str, text: str, behind: str = "") -> Passage:
     """A passage of `text` in an article that has something before and behind it."""
     return Passage(make_article(before + text + behind), len(before), len(before) + len(text))
-
-
-# pack
-
-
-@pytest.mark.parametrize(
-    ("lengths", "budget", "batches"),
-    [
-        ([], 10, []),
-        ([3], 10, [[0]]),
-        ([5, 5, 5], 10, [[0, 1], [2]]),
-        ([1, 9, 2, 5], 10, [[1], [3, 2], [0]]),  # by length: 9, then 5 with 2 padded to it, then 1
-        ([4, 4, 4], 12, [[0, 1, 2]]),
-        ([20, 1, 1], 10, [[0], [1, 2]]),  # one that is over the budget goes alone
-        ([2, 2, 2, 2], 4, [[0, 1], [2, 3]]),  # ties by position
-    ],
-)
-def test_pack(lengths: list[int], budget: int, batches: list[list[int]]) -> None:
-    assert pack(lengths, budget) == batches
-
-
-@given(lengths=st.lists(st.integers(1, 400), max_size=60), budget=st.integers(1, 4096))
-def test_pack_keeps_everything_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = pack(lengths, budget)
-    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len(batch) == 1 or max(lengths[position] for position in batch) * len(batch) <= budget
 
 
 # folders
@@ -137,11 +111,11 @@ def test_tokenizer_that_cannot_be_read(folder: Path) -> None:
 # offsets, with the shipped tokenizer and no model
 
 
-class Pointer(TransformersReader):
+class Pointer(ModelReader):
     """In place of a model, points at every place where a word stands in a passage; `windows` counts what it saw."""
 
     def __init__(self, word: str) -> None:
-        super().__init__(reader_folder())
+        super().__init__(reader_folder(), Runtime.ONNX)
         self.word = word
         self.windows = 0
 
@@ -266,11 +240,11 @@ FERRY = "The ferry Grey Heron was carrying 186 passengers and a crew of nine whe
 
 
 @pytest.fixture(scope="module")
-def reader() -> TransformersReader:
+def reader() -> ModelReader:
     return load_reader()
 
 
-def test_known_answer_at_its_place(reader: TransformersReader) -> None:
+def test_known_answer_at_its_place(reader: ModelReader) -> None:
     passage = after("Something else comes first.\n\n", FERRY, "\n\nAnd more.")
     [spans] = reader.read("How many passengers was the Grey Heron carrying?", [passage])
     start = passage.article.text.index("186")
@@ -279,14 +253,14 @@ def test_known_answer_at_its_place(reader: TransformersReader) -> None:
     assert [span.score for span in spans] == sorted((span.score for span in spans), reverse=True)
 
 
-def test_known_answer_behind_awkward_characters(reader: TransformersReader) -> None:
+def test_known_answer_behind_awkward_characters(reader: ModelReader) -> None:
     passage = after(AWKWARD, f"{AWKWARD} {FERRY}", AWKWARD)
     [spans] = reader.read("When did the ferry hit the breakwater?", [passage])
     start = passage.article.text.index("07:42")
     assert (spans[0].text, spans[0].start, spans[0].end) == ("07:42", start, start + 5)
 
 
-def test_passages_in_one_batch_score_as_they_do_alone(reader: TransformersReader) -> None:
+def test_passages_in_one_batch_score_as_they_do_alone(reader: ModelReader) -> None:
     # of three lengths, one of several windows, so that there is padding; 1e-3 is some 1000 times the rounding of fp32
     question = "Who was the Russian visitor at the parade?"
     passages = [whole(PARADE), whole(FERRY), whole("Nothing else was said of it. " * 60 + PARADE)]

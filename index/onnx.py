@@ -1,0 +1,133 @@
+"""Models run by onnxruntime: a graph, on the weights of a model folder. Imports neither torch nor transformers."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from index.errors import ModelNotFound
+
+GRAPH = "graph.onnx"
+"""A model's graph without its weights: it names tensors of the safetensors, so that nothing is kept twice and a model
+that was trained further keeps its graph. `pullquote export` makes it."""
+
+Arrays = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is kept beside a graph: of which config.json it is, the names of the weights it needs, and for an embedder
+    the tokens of a text it was made to see."""
+
+    config_sha256: str
+    weights: tuple[str, ...]
+    max_tokens: int | None = None
+
+
+class OnnxModel:
+    """A graph with weights, on all cores this process may use. May be called from any thread."""
+
+    def __init__(self, graph: Path, folder: Path) -> None:
+        """`folder` has the model's config.json and *.safetensors. Raises ModelNotFound where the graph is not of that
+        model."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors alone
+        weights = _weights(folder, read_about(graph, folder).weights)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
+        options.add_external_initializers(list(weights), values)
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no type of its own for it
+            raise ModelNotFound(f"{graph} cannot be run: {error}; make it again with: pullquote export") from None
+        self.inputs = [given.name for given in self._session.get_inputs()]
+
+    def run(self, inputs: Mapping[str, Arrays]) -> list[Arrays]:
+        """The graph's outputs; of the inputs those that it takes are used."""
+        outputs: list[Arrays] = self._session.run(None, {name: inputs[name] for name in self.inputs})
+        return outputs
+
+
+def read_about(graph: Path, folder: Path) -> About:
+    """Raises ModelNotFound, also where the graph is of another model than the folder's."""
+    stored = json_object(about_path(graph))
+    try:
+        about = About(str(stored["config_sha256"]), tuple(map(str, stored["weights"])), stored["max_tokens"])
+    except (KeyError, TypeError) as error:
+        raise ModelNotFound(f"{about_path(graph)} is none of ours ({error!r}); run: pullquote export") from None
+    if about.config_sha256 != config_hash(folder):
+        raise ModelNotFound(f"{graph} is the graph of another model than that in {folder}; run: pullquote export")
+    return about
+
+
+def about_path(graph: Path) -> Path:
+    return graph.with_suffix(".json")
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_NOT_SHAPE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
+
+
+def config_hash(folder: Path) -> str:
+    """SHA-256 of what a model's config.json says of its shape, however it is written and wherever it came from."""
+    config = {name: value for name, value in json_object(folder / "config.json").items() if name not in _NOT_SHAPE}
+    return sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """Raises ModelNotFound where the file is no JSON object."""
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(f"{file} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelNotFound(f"{file} cannot be read: it is no JSON object")
+    return value
+
+
+def _weights(folder: Path, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """The named weights in fp32. Raises ModelNotFound."""
+    weights = {}
+    try:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "np") as file:
+                for name in set(names).intersection(file.keys()):
+                    weights[name] = file.get_tensor(name).astype(np.float32, copy=False)
+    except (SafetensorError, OSError) as error:
+        raise ModelNotFound(f"the safetensors in {folder} cannot be read: {error}") from None
+    if missing := set(names) - weights.keys():
+        raise ModelNotFound(f"the safetensors in {folder} have no {min(missing)}")
+    return weights
+
+
+def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in batches of like lengths: within each, its longest times its number is at most the budget (a batch
+    of one may be over it)."""
+    batches: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lambda position: (-lengths[position], position)):
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
+            batches[-1].append(position)
+        else:
+            batches.append([position])
+    return batches
+
+
+def padded(rows: Sequence[Sequence[int]], filler: int) -> NDArray[np.int64]:
+    """Shape (rows, longest row)."""
+    array = np.full((len(rows), max(map(len, rows))), filler, dtype=np.int64)
+    for number, row in enumerate(rows):
+        array[number, : len(row)] = row
+    return array

@@ -1,0 +1,111 @@
+"""Graphs on weights: packing, parity with PyTorch, and every way a graph can be the wrong one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.errors import ModelNotFound
+from index.onnx import GRAPH, OnnxModel, about_path, config_hash, pack, padded
+from qa.reader import reader_folder
+
+
+@pytest.mark.parametrize(
+    ("lengths", "budget", "batches"),
+    [
+        ([], 10, []),
+        ([3], 10, [[0]]),
+        ([5, 5, 5], 10, [[0, 1], [2]]),
+        ([1, 9, 2, 5], 10, [[1], [3, 2], [0]]),  # by length: 9, then 5 with 2 padded to it, then 1
+        ([4, 4, 4], 12, [[0, 1, 2]]),
+        ([20, 1, 1], 10, [[0], [1, 2]]),  # one that is over the budget goes alone
+        ([2, 2, 2, 2], 4, [[0, 1], [2, 3]]),  # ties by position
+    ],
+)
+def test_pack(lengths: list[int], budget: int, batches: list[list[int]]) -> None:
+    assert pack(lengths, budget) == batches
+
+
+@given(lengths=st.lists(st.integers(1, 400), max_size=60), budget=st.integers(1, 4096))
+def test_pack_keeps_everything_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = pack(lengths, budget)
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or max(lengths[position] for position in batch) * len(batch) <= budget
+
+
+def test_padded() -> None:
+    assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped reader, to spoil."""
+    return Path(shutil.copytree(reader_folder(), tmp_path / "model"))
+
+
+def inputs(sequences: int, tokens: int) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(0).integers(1_000, 30_000, (sequences, tokens))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+
+def test_graph_takes_any_number_of_sequences_and_tokens() -> None:
+    model = OnnxModel(reader_folder() / GRAPH, reader_folder())
+    for sequences, tokens in ((1, 1), (3, 17), (2, 384)):
+        assert [output.shape for output in model.run(inputs(sequences, tokens))] == [(sequences, tokens)] * 2
+
+
+def test_padding_changes_nothing() -> None:
+    model = OnnxModel(reader_folder() / GRAPH, reader_folder())
+    short = inputs(1, 20)
+    long = {name: np.pad(array, ((0, 0), (0, 30))) for name, array in short.items()}
+    for one, other in zip(model.run(short), model.run(long), strict=True):
+        np.testing.assert_allclose(one, other[:, :20], atol=1e-4)
+
+
+def test_graph_is_small_since_it_has_no_weights() -> None:
+    assert (reader_folder() / GRAPH).stat().st_size < 100_000
+
+
+def test_graph_of_another_model(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_attention_heads": 6}))
+    with pytest.raises(ModelNotFound, match=r"is the graph of another model than that in .*; run: pullquote export"):
+        OnnxModel(folder / GRAPH, folder)
+
+
+def test_config_hash_is_of_the_model_s_shape(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(dict(sorted((config | {"transformers_version": "x"}).items()))))
+    assert config_hash(folder) == config_hash(reader_folder())
+
+
+def test_weights_that_lack_one(folder: Path) -> None:
+    about = json.loads(about_path(folder / GRAPH).read_text())
+    about_path(folder / GRAPH).write_text(json.dumps(about | {"weights": [*about["weights"], "no.such.weight"]}))
+    with pytest.raises(ModelNotFound, match=r"have no no\.such\.weight"):
+        OnnxModel(folder / GRAPH, folder)
+
+
+@pytest.mark.parametrize("about", [b"", b"[]", b"{}", b'{"config_sha256": 1, "weights": 5, "max_tokens": null}'])
+def test_what_is_beside_the_graph_is_damaged(folder: Path, about: bytes) -> None:
+    about_path(folder / GRAPH).write_bytes(about)
+    with pytest.raises(ModelNotFound, match=r"graph\.json"):
+        OnnxModel(folder / GRAPH, folder)
+
+
+@pytest.mark.parametrize("graph", [b"", b"no graph"])
+def test_damaged_graph(folder: Path, graph: bytes) -> None:
+    (folder / GRAPH).write_bytes(graph)
+    with pytest.raises(ModelNotFound, match=r"cannot be run: .* make it again with: pullquote export"):
+        OnnxModel(folder / GRAPH, folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(ModelNotFound, match=r"safetensors in .* cannot be read"):
+        OnnxModel(folder / GRAPH, folder)
