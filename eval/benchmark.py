@@ -8,26 +8,24 @@ import json
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from eval.gold import GoldQuestion, read_gold, sampled
 from eval.metrics import exact_match, f1
-from eval.run import Report, Result, best_candidate, evaluate, holds, report
+from eval.run import Report, evaluate, holds, report
 from index.article import Article, make_article
 from index.embed import load_embedder
 from index.formats import read_file
 from index.library import CANDIDATES, Library, Outcome, Validity
 from index.passage import Passage
 from index.search import Hit, fuse
-from qa.answer import Candidate, load, warm_up
-from qa.confidence import Calibration, load_calibration
+from qa.answer import load, warm_up
+from qa.confidence import load_calibration
 from qa.reader import load_reader, reader_folder
 from qa.wire import CitationJSON
 
@@ -118,69 +116,6 @@ def fusion(libraries: Path, sample: int | None) -> None:
             print(f"  {way:32}", *(f"{100 * np.mean(np.array(found) <= k):6.1f}" for k in (1, 5, 10)))
 
 
-def calibration(libraries: Path, sample: int | None) -> None:
-    """Fit the shipped confidence: the logistic (Platt 1999) from the best span's score to whether it matches exactly,
-    and the threshold to go with it.
-
-    On SQuAD's library, with `sample` dev questions that the `squad` part does not ask and a quarter as many of SQuAD
-    2.0's unanswerable ones, for which nothing is right.
-    """
-    asked = {gold.question for gold in _squad_sample(sample)}
-    dev = read_gold(DATA / "squad" / "dev-v1.1.json")
-    unanswerable = [gold for gold in read_gold(DATA / "squad" / "dev-v2.0.json") if not gold.answerable]
-    held_out = sampled([gold for gold in dev if gold.question not in asked], sample)
-    with Library(libraries / "squad", load_embedder()) as library:
-        results = evaluate(
-            load(library, load_reader(), Calibration()), held_out + sampled(unanswerable, len(held_out) // 4)
-        )
-    best = _judged(results)
-    scores = np.array([candidate.score for candidate, _, _ in best])
-    right = np.array([right for _, _, right in best])
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        logits = parameters[0] * scores + parameters[1]
-        return float(np.mean(np.logaddexp(0, logits) - right * logits))
-
-    slope, intercept = minimize(loss, x0=[0.5, 0.0]).x
-    fitted = Calibration(slope, intercept, 0.0)
-    print(f"fitted on {len(best):,} questions, {100 * right.mean():.1f} % of best candidates right:")
-    threshold, em = best_threshold(
-        [(fitted.confidence(candidate.score), answerable, right) for candidate, answerable, right in best]
-    )
-    print(json.dumps({"slope": round(slope, 4), "intercept": round(intercept, 4), "threshold": threshold}))
-    print(f"at that threshold {100 * em:.1f} % are answered rightly or rightly not at all")
-
-
-def best_threshold(judged: Sequence[tuple[float, bool, bool]]) -> tuple[float, float]:
-    """The confidence, in steps of 0.01, below which to withhold, and the share of questions that are then handled
-    rightly: answered with the right quote, or not answered where there is no answer. SQuAD 2.0's own way to choose
-    one. `judged` are (confidence, answerable, right)."""
-    confidence, answerable, right = (np.array(column) for column in zip(*judged, strict=True))
-    shares = {step / 100: float(np.mean(np.where(confidence >= step / 100, right, ~answerable))) for step in range(101)}
-    return max(shares.items(), key=lambda item: item[1])
-
-
-def calibration_error(results: Sequence[Result], bins: int = 10) -> float:
-    """Expected calibration error of the best candidates (Naeini et al. 2015): the mean distance, over bins of
-    confidence weighted by their size, between mean confidence and the share that matches exactly."""
-    best = _judged(results)
-    confidence = np.array([candidate.confidence for candidate, _, _ in best])
-    right = np.array([right for _, _, right in best])
-    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
-    inside = [numbers == number for number in np.unique(numbers)]
-    return float(sum(abs(confidence[bin].mean() - right[bin].mean()) * bin.mean() for bin in inside))
-
-
-def _judged(results: Sequence[Result]) -> list[tuple[Candidate, bool, bool]]:
-    """The best candidate of each question that has one, given or withheld; whether the question has an answer; whether
-    the candidate matches it exactly."""
-    return [
-        (best, result.gold.answerable, result.gold.answerable and exact_match(best.text, result.gold.answers) == 1)
-        for result in results
-        if (best := best_candidate(result.answer)) is not None
-    ]
-
-
 def reciprocal_rank(
     dense: Mapping[int, float], lexical: Mapping[int, float], constant: int = 60
 ) -> list[tuple[int, float]]:
@@ -200,7 +135,6 @@ def _ask_all(path: Path, files: list[Path], questions: list[GoldQuestion]) -> No
         ask = load(library, reader, load_calibration(reader_folder()))
         results = evaluate(ask, questions)
         _print(report(results, lambda citation: _validity(citation, texts)))
-        print(f"  {'calibration error':20} {100 * calibration_error(results):.1f}")
 
 
 def _library(path: Path, files: list[Path]) -> tuple[Library, dict[str, str]]:
@@ -267,7 +201,6 @@ PARTS: dict[str, Callable[[Path, int | None], None]] = {
     "squad": squad,
     "news": news,
     "fusion": fusion,
-    "calibration": calibration,
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""SQuAD's metrics, one formula a function: an answer given and the answers accepted to a number in [0, 1]."""
+"""Metrics, one formula a function: of answers (SQuAD's), and of confidences. All are in [0, 1]."""
 
 import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -31,3 +34,51 @@ def _f1(answer: Sequence[str], accepted: Sequence[str]) -> float:
         return float(answer == accepted)
     shared = (Counter(answer) & Counter(accepted)).total()
     return 2 * shared / (len(answer) + len(accepted))
+
+
+Confidences = NDArray[np.float64]
+"""Shape (questions,), each in [0, 1]."""
+
+Truths = NDArray[np.bool_]
+"""Shape (questions,)."""
+
+
+def calibration_error(confidence: Confidences, right: Truths, bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al. 2015): the mean distance, over bins of confidence weighted by their
+    size, between mean confidence and the share that is right."""
+    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
+    inside = [numbers == number for number in np.unique(numbers)]
+    return float(sum(abs(confidence[bin].mean() - right[bin].mean()) * bin.mean() for bin in inside))
+
+
+def brier_score(confidence: Confidences, right: Truths) -> float:
+    """Mean squared distance of confidence and truth (Brier 1950)."""
+    return float(np.mean((confidence - right) ** 2))
+
+
+def risk_coverage(confidence: Confidences, right: Truths) -> NDArray[np.float64]:
+    """Share wrong among the n most confident, for n from 1 to all (El-Yaniv and Wiener 2010); shape (questions,)."""
+    in_order = right[np.argsort(-confidence, kind="stable")]
+    return 1 - np.cumsum(in_order) / np.arange(1, len(right) + 1)
+
+
+def risk_coverage_area(confidence: Confidences, right: Truths) -> float:
+    """Mean of `risk_coverage` over all coverages: AURC; lower is better."""
+    return float(risk_coverage(confidence, right).mean())
+
+
+def coverage_at(confidence: Confidences, right: Truths, precision: float) -> float:
+    """The largest share of questions, the most confident, of which at least `precision` are right."""
+    kept = np.flatnonzero(1 - risk_coverage(confidence, right) >= precision)
+    return float(kept[-1] + 1) / len(right) if len(kept) else 0.0
+
+
+def auroc(score: NDArray[np.float64], positive: Truths) -> float:
+    """The probability that a positive scores above a negative, ties half (Mann and Whitney 1947); NaN where there is
+    only one sort."""
+    _, places, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return float("nan")
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))

@@ -10,6 +10,10 @@ from index.embed import Vectors
 from index.store import Keys
 
 
+# Threads of its own would wait, spinning, beside those of the models; a search takes milliseconds.
+faiss.omp_set_num_threads(1)
+
+
 class DenseIndex:
     """Passage keys and their vectors. Ids are the store's keys (`IndexIDMap2`), so a removal shifts nothing."""
 

@@ -212,7 +212,7 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
         return (torch.nn.functional.normalize(model(inputs)["sentence_embedding"]),)
 
     graph = target or folder / GRAPH
-    export_graph(model, forward, names, ["vectors"], folder, graph, model.max_seq_length)
+    export_graph(model, forward, names, ["vectors"], folder, graph, max_tokens=model.max_seq_length)
     return graph
 
 

@@ -169,6 +169,15 @@ class Library:
         """The name of the embedder the library was built with; None before anything was added."""
         return self._store.setting("embedder_name")
 
+    def setting(self, name: str) -> str | None:
+        """What `note` kept under that name; None where nothing was."""
+        return self._store.setting(name)
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a value with the library. Raises LibraryBusy."""
+        with self._writing():
+            self._store.set_settings({name: value})
+
     def verify(self, id: str, start: int, end: int, quote: str, sha256: str | None = None) -> Verification:
         """Check a citation against the stored text: article id, half-open slice, quote, and the text's SHA-256."""
         article = self._store.article(id)

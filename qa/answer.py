@@ -1,10 +1,12 @@
 """Spans to an `Answer`: merge, cite, judge. `load` makes the one callable that server and evaluation are given."""
 
+import math
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
+from typing import TypeVar
 
 from index.article import Article, make_article, storable
 from index.errors import InvalidInput
@@ -12,25 +14,33 @@ from index.library import Library
 from index.passage import Passage, sentences
 from index.search import Hit
 from index.store import Filter
-from qa.confidence import Calibration
+from qa.confidence import Calibration, Evidence
 from qa.link import text_fragment
 from qa.reader import Reader, Span
 
 DEFAULT_HITS = 10
+GROUP = 3
+"""Passages read at once: fewer are slower each, more are read in vain once the answer is settled."""
+
 _MAX_ALTERNATIVES = 5
+
+_Item = TypeVar("_Item")
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»–—…")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `k` is the number of passages to read; `threshold` is the confidence in [0, 1] below which no
-    answer is given, the calibration's own where it is None."""
+    """What is asked. `k` is the number of passages to read at most; `threshold` is the confidence in [0, 1] below which
+    no answer is given, the calibration's own where it is None; `budget_ms` is the time it may take, after which the
+    passages still unread are left; `exhaustive` reads all k even where the answer is settled before."""
 
     text: str
     k: int = DEFAULT_HITS
     filter: Filter = Filter()
     threshold: float | None = None
+    budget_ms: float | None = None
+    exhaustive: bool = False
 
 
 class NoAnswer(StrEnum):
@@ -67,10 +77,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible answer with every place that gives it, best first. `score` is that of its best span."""
+    """One possible answer with every place that gives it, best first."""
 
     confidence: float
-    score: float
+    evidence: Evidence
     citations: tuple[Citation, ...]
 
     @property
@@ -84,7 +94,8 @@ class Answer:
 
     `alternatives` are the other candidates, best first; where the answer was withheld, the first of them is it.
     `confidence` is the best candidate's, given or withheld: the estimated probability that it is right.
-    `milliseconds` are by stage.
+    `unread` counts the hits whose passages were not read: since the answer was settled before, or, where `complete`
+    is false, since the time was up. `milliseconds` are by stage.
     """
 
     question: str
@@ -93,6 +104,8 @@ class Answer:
     confidence: float
     alternatives: tuple[Candidate, ...]
     hits: tuple[Hit, ...]
+    unread: int
+    complete: bool
     milliseconds: dict[str, float]
 
     @property
@@ -100,41 +113,90 @@ class Answer:
         return self.best.text if self.best else None
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate before it is cited: the spans that say the same, best first."""
+
+    confidence: float
+    evidence: Evidence
+    spans: tuple[Span, ...]
+
+
 Ask = Callable[[Question], Answer]
 """The one seam: all that asks questions is given one of these."""
+
+Read = tuple[Hit, Sequence[Span]]
+"""A hit whose passage was read, and the passage's best spans."""
 
 
 def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
     """The way of a question, over one library with one reader."""
 
     def ask(question: Question) -> Answer:
-        text = storable(question.text)
-        if question.threshold is not None and not 0 <= question.threshold <= 1:
-            raise InvalidInput(f"the threshold is {question.threshold}; it must be between 0 and 1")
         began = perf_counter()
+        text = storable(question.text)
+        _check(question)
         hits = library.search(text, question.k, question.filter)
         searched = perf_counter()
-        spans = [span for found in reader.read(text, [hit.passage for hit in hits]) for span in found]
-        read = perf_counter()
-        candidates = merge(spans, calibration)
+        deadline = math.inf if question.budget_ms is None else began + question.budget_ms / 1000
+        stop = math.inf if question.exhaustive else calibration.stop
+        ranked, unread, complete = _read(reader, text, hits, calibration, stop, deadline)
+        candidates = [
+            Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans)))
+            for one in ranked[: 1 + _MAX_ALTERNATIVES]
+        ]
         threshold = calibration.threshold if question.threshold is None else question.threshold
         reason = why_none(hits, candidates, threshold)
-        milliseconds = {
-            "search": (searched - began) * 1000,
-            "read": (read - searched) * 1000,
-            "total": (perf_counter() - began) * 1000,
-        }
         return Answer(
-            text,
-            candidates[0] if candidates and reason is None else None,
-            reason,
-            candidates[0].confidence if candidates else 0.0,
-            tuple(candidates[reason is None :][:_MAX_ALTERNATIVES]),
-            tuple(hits),
-            milliseconds,
+            question=text,
+            best=candidates[0] if candidates and reason is None else None,
+            reason=reason,
+            confidence=candidates[0].confidence if candidates else 0.0,
+            alternatives=tuple(candidates[reason is None :][:_MAX_ALTERNATIVES]),
+            hits=tuple(hits),
+            unread=unread,
+            complete=complete,
+            milliseconds={
+                "search": (searched - began) * 1000,
+                "read": (perf_counter() - searched) * 1000,
+                "total": (perf_counter() - began) * 1000,
+            },
         )
 
     return ask
+
+
+def _read(
+    reader: Reader, text: str, hits: Sequence[Hit], calibration: Calibration, stop: float, deadline: float
+) -> tuple[list[Ranked], int, bool]:
+    """Read group after group until the best candidate's confidence is at least `stop` or the next group would not be
+    done by `deadline`, in seconds of `perf_counter`. The candidates, the number of hits left unread, and whether that
+    is not for want of time."""
+    read: list[Read] = []
+    ranked: list[Ranked] = []
+    for group in groups(hits):
+        began = perf_counter()
+        read.extend(zip(group, reader.read(text, [hit.passage for hit in group]), strict=True))
+        ranked = rank(read, calibration)
+        if ranked and ranked[0].confidence >= stop:
+            break
+        now = perf_counter()
+        if len(read) < len(hits) and now + (now - began) > deadline:  # the next takes as long as this one
+            return ranked, len(hits) - len(read), False
+    return ranked, len(hits) - len(read), True
+
+
+def _check(question: Question) -> None:
+    if question.threshold is not None and not 0 <= question.threshold <= 1:
+        raise InvalidInput(f"the threshold is {question.threshold}; it must be between 0 and 1")
+    if question.budget_ms is not None and not 0 < question.budget_ms < math.inf:
+        raise InvalidInput(f"the budget is {question.budget_ms} ms; it must be more than 0")
+
+
+def groups(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Hits, best first, in the groups that they are read in."""
+    for start in range(0, len(items), GROUP):
+        yield items[start : start + GROUP]
 
 
 def warm_up(library: Library, reader: Reader) -> None:
@@ -148,25 +210,37 @@ def why_none(hits: Sequence[Hit], candidates: Sequence[Candidate], threshold: fl
     """The reason not to answer with the first candidate, if any."""
     if not hits:
         return NoAnswer.NOTHING_RETRIEVED
-    if not candidates or candidates[0].score <= 0:
+    if not candidates or candidates[0].evidence.score <= 0:
         return NoAnswer.NOTHING_ANSWERS
     return NoAnswer.BELOW_THRESHOLD if candidates[0].confidence < threshold else None
 
 
-def merge(spans: Iterable[Span], calibration: Calibration) -> list[Candidate]:
-    """Candidates, best first: spans that say the same are one, each place cited once; of spans that overlap in an
-    article the best stands for all."""
-    kept: list[Span] = []
-    for span in sorted(spans, key=lambda span: (-span.score, span.article.id, span.start, span.end)):
-        if not any(_overlap(span, other) for other in kept):
-            kept.append(span)
-    groups: dict[str, list[Span]] = {}
-    for span in kept:
-        groups.setdefault(said(span.text), []).append(span)
-    return [
-        Candidate(calibration.confidence(group[0].score), group[0].score, tuple(map(cite, group)))
-        for group in groups.values()
-    ]
+def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
+    """The different answers among the spans, best span first: spans that say the same are one answer; of spans that
+    overlap in an article the best stands for all."""
+    found = [(span, hit) for hit, spans in read for span in spans]
+    kept: list[tuple[Span, Hit]] = []
+    for span, hit in sorted(found, key=lambda pair: (-pair[0].score, pair[0].article.id, pair[0].start, pair[0].end)):
+        if not any(_overlap(span, other) for other, _ in kept):
+            kept.append((span, hit))
+    grouped: dict[str, list[tuple[Span, Hit]]] = {}
+    for span, hit in kept:
+        grouped.setdefault(said(span.text), []).append((span, hit))
+    scores = [group[0][0].score for group in grouped.values()]
+    ranked = []
+    for place, group in enumerate(grouped.values()):
+        span, hit = group[0]
+        others = scores[:1] if place else scores[1:2]  # the best of them: the first, or the one behind it
+        evidence = Evidence(
+            score=span.score,
+            margin=span.score - max(others, default=0.0),
+            fused=hit.score,
+            cosine=hit.dense,
+            places=len(group),
+            words=max(1, len(span.text.split())),
+        )
+        ranked.append(Ranked(calibration.confidence(evidence), evidence, tuple(span for span, _ in group)))
+    return ranked
 
 
 def said(text: str) -> str:

@@ -1,28 +1,42 @@
 """The command line: `pullquote`. Reads settings at this edge and passes them on as values."""
 
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from index import errors
-from index.embed import DEFAULT_EMBEDDER, load_embedder
-from index.library import DATABASE, Library, Validity
-from index.store import Filter
+from index.library import Library, Validity
+from qa import cli_models
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS, Ask, Question, load, warm_up
+from qa.answer import DEFAULT_HITS, Question
 from qa.cli_add import Format, add_files
+from qa.cli_options import (
+    ArticleOption,
+    CommonLibraryOption,
+    EmbedderOption,
+    HitsOption,
+    JSONOption,
+    LibraryOption,
+    ReaderOption,
+    RuntimeOption,
+    SinceOption,
+    SourceOption,
+    UntilOption,
+    err,
+    load_answers,
+    make_filter,
+    open_library,
+    out,
+    print_json,
+)
 from qa.cli_verify import citation_fields, read_citations
-from qa.confidence import load_calibration
-from qa.reader import DEFAULT_READER, load_reader, reader_folder
+from qa.reader import DEFAULT_READER
 from qa.wire import answer_json, article_json, article_summary_json, hit_json, verification_json
 
 EXIT_CODES: dict[type[errors.PullquoteError], int] = {
@@ -48,35 +62,6 @@ app = typer.Typer(
     help="Ask a collection of articles a question; get the answer quoted word for word, with its place.\n\n"
     'Begin with: `pullquote add FILES`, then: `pullquote ask "..."`',
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-CommonLibraryOption = Annotated[
-    Path | None,
-    typer.Option("--library", "-l", metavar="DIR", envvar="PULLQUOTE_LIBRARY", help="The library's directory."),
-]
-LibraryOption = Annotated[
-    Path,
-    typer.Option("--library", "-l", metavar="DIR", help="The library's directory.", show_default=False),
-]
-"""The same after the command's name; what was given before it (or by the environment) is this one's default."""
-
-EmbedderOption = Annotated[
-    str | None,
-    typer.Option(
-        "--embedder", metavar="NAME", help="A sentence-transformers model: folder, or name in the model cache."
-    ),
-]
-ReaderOption = Annotated[
-    str,
-    typer.Option("--reader", metavar="NAME", help="A question answering model: folder, or name in the model cache."),
-]
-HitsOption = Annotated[int, typer.Option("-k", "--hits", help="Passages to retrieve (and read).")]
-JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-ArticleOption = Annotated[list[str] | None, typer.Option("--article", metavar="ID", help="Only in this article.")]
-SourceOption = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
-SinceOption = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Published on this day or later.")]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Published on this day or earlier.")]
 
 
 def default_library() -> Path:
@@ -114,6 +99,12 @@ def settings(
     context.default_map = {name: {"library": str(library or default_library())} for name in commands}
 
 
+app.command("eval")(cli_models.evaluate_gold)
+app.command("calibrate")(cli_models.calibrate)
+app.command("train")(cli_models.train)
+app.command("export")(cli_models.export)
+
+
 @app.command()
 def add(
     paths: Annotated[
@@ -130,7 +121,7 @@ def add(
     An article that is there already is left alone; one that has changed is replaced. What cannot be read is reported
     and the rest goes on; the exit code is then 1. Interrupt at any time and run the same command again to go on.
     """
-    with _open(library, embedder, create=True) as opened:
+    with open_library(library, embedder, create=True) as opened:
         code = add_files(opened, paths, format, out, err)
     raise typer.Exit(code)
 
@@ -144,26 +135,33 @@ def ask(
         float | None,
         typer.Option(min=0, max=1, help="Confidence below which no answer is given.", show_default="fitted"),
     ] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option(min=1, help="Milliseconds to answer in: passages left by then are not read.")
+    ] = None,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="Read all passages, also when the answer is settled before.")
+    ] = False,
     article: ArticleOption = None,
     source: SourceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
+    runtime: RuntimeOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Ask a question; the answer is quoted from the articles, or there is none.
 
     With "-" there is one answer per line of input; with `--json` each is one line of JSON.
     """
-    filter = _filter(article, source, since, until)
-    with _open(library, embedder) as opened:
-        answers = _loaded(opened, reader)
+    filter = make_filter(article, source, since, until)
+    with open_library(library, embedder, runtime) as opened:
+        answers = load_answers(opened, reader, runtime)
         for text in _questions(question):
             with err.status("Reading …"):
-                answer = answers(Question(text, hits, filter, threshold))
+                answer = answers(Question(text, hits, filter, threshold, budget_ms, exhaustive))
             if as_json:
-                _print_json(answer_json(answer))
+                print_json(answer_json(answer))
             else:
                 out.print(show.answer(answer))
 
@@ -181,12 +179,12 @@ def search(
     as_json: JSONOption = False,
 ) -> None:
     """Show the passages that are most likely to hold the answer, without reading them."""
-    with _open(library, embedder) as opened:
+    with open_library(library, embedder) as opened:
         with err.status("Searching …"):
-            found = opened.search(question, hits, _filter(article, source, since, until))
+            found = opened.search(question, hits, make_filter(article, source, since, until))
         if as_json:
             for hit in found:
-                _print_json(hit_json(hit))
+                print_json(hit_json(hit))
         else:
             out.print(show.hits(found))
 
@@ -206,7 +204,7 @@ def list_articles(
             page = opened.articles(begin, min(_PAGE, end - begin))
             if as_json:
                 for item, _ in page:
-                    _print_json(article_summary_json(item))
+                    print_json(article_summary_json(item))
             else:
                 out.print(show.articles(page), soft_wrap=True)
         if not as_json:
@@ -223,7 +221,7 @@ def show_article(
     with Library(library) as opened:
         article = opened.article(id)
         if as_json:
-            _print_json(article_json(article))
+            print_json(article_json(article))
         else:
             out.print(show.article(article), soft_wrap=True)
 
@@ -264,7 +262,7 @@ def verify(
             checked = opened.verify(*citation_fields(citation))
             failed |= checked.validity is not Validity.VALID
             if as_json:
-                _print_json({**citation, "verification": verification_json(checked)})
+                print_json({**citation, "verification": verification_json(checked)})
             else:
                 out.print(show.verification(citation, checked))
     raise typer.Exit(1 if failed else 0)
@@ -277,64 +275,15 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
+    runtime: RuntimeOption = None,
 ) -> None:
     """Serve the library over HTTP: POST /v1/ask and more, described at /docs."""
     from server.run import run  # here, so that other commands do not wait for a web framework
 
-    with _open(library, embedder, create=True) as opened:
+    with open_library(library, embedder, runtime, create=True) as opened:
         with err.status("Loading the models …"):
-            answers = _loaded(opened, reader, now=True)
+            answers = load_answers(opened, reader, runtime, now=True)
         run(answers, opened, host, port)
-
-
-@app.command("eval")
-def evaluate_gold(
-    gold: Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, or JSONL; see the README.")],
-    library: LibraryOption,
-    hits: HitsOption = DEFAULT_HITS,
-    sample: Annotated[int | None, typer.Option(min=1, help="Ask only this many, chosen at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="As in `ask`.", show_default="fitted")] = None,
-    reader: ReaderOption = DEFAULT_READER,
-    embedder: EmbedderOption = None,
-    as_json: JSONOption = False,
-) -> None:
-    """Ask gold questions and print EM, F1, recall@k, no-answer accuracy and times."""
-    from rich.progress import track
-
-    from eval.gold import read_gold, sampled
-    from eval.run import evaluate, report
-
-    questions = sampled(read_gold(gold), sample, seed)
-    with _open(library, embedder) as opened:
-        answers = _loaded(opened, reader)
-        asked = track(questions, "Asking", console=err, disable=not err.is_terminal)
-        results = evaluate(answers, asked, hits, threshold)
-        scores = report(results, lambda cited: opened.verify(*citation_fields(cited)).validity)
-    if as_json:
-        _print_json(asdict(scores))
-    else:
-        out.print(show.report(scores))
-
-
-def _open(library: Path, embedder: str | None, *, create: bool = False) -> Library:
-    """The library with its embedder: the one named, else the one it was built with, else the default."""
-    if embedder is None and (library / DATABASE).is_file():
-        with Library(library) as unembedded:
-            embedder = unembedded.embedder_name
-    return Library(library, load_embedder(embedder or DEFAULT_EMBEDDER), create=create)
-
-
-def _loaded(library: Library, reader_name: str, *, now: bool = False) -> Ask:
-    """What answers questions; its models are loaded with the first one, or now."""
-    reader = load_reader(reader_name)
-    if now:
-        warm_up(library, reader)
-    return load(library, reader, load_calibration(reader_folder(reader_name)))
-
-
-def _filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:
-    return Filter(frozenset(articles or ()), frozenset(sources or ()), since, until)
 
 
 def _questions(argument: str) -> Iterator[str]:
@@ -347,7 +296,3 @@ def _questions(argument: str) -> Iterator[str]:
                 yield line.strip()
     except UnicodeDecodeError:
         raise errors.InvalidInput("standard input is no UTF-8 text") from None
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False))

@@ -1,5 +1,6 @@
 """What the command line prints for people: answers, hits, articles and reports, set for a terminal."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from eval.confidence import ConfidenceReport
 from eval.run import Report
 from index.article import Article
 from index.library import Validity, Verification
 from index.search import Hit
 from qa.answer import Answer, Candidate, Citation, NoAnswer
+from qa.confidence import Calibration
 
 _MAX_PLACES = 3
 _MAX_CLOSEST = 3
@@ -105,6 +108,34 @@ def report(scores: Report) -> RenderableType:
     ):
         table.add_row(name, value)
     return table
+
+
+def calibration(reports: Mapping[str, ConfidenceReport], fitted: Calibration) -> RenderableType:
+    """How good the confidence is before and after a fit, and what was fitted."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in reports:
+        table.add_column(name, justify="right")
+    columns = reports.values()
+    for label, cells in (
+        ("questions with a candidate", [f"{one.questions:,}" for one in columns]),
+        ("best candidate right", [_share(one.right) for one in columns]),
+        ("expected calibration error", [_share(one.calibration_error) for one in columns]),
+        ("Brier score", [_share(one.brier) for one in columns]),
+        ("area under risk and coverage", [_share(one.risk_coverage_area) for one in columns]),
+        *(
+            (f"coverage at {level} precision", [_share(one.coverage[level]) for one in columns])
+            for level in next(iter(columns)).coverage
+        ),
+        ("answered at the threshold", [_share(one.answered) for one in columns]),
+        ("  of these right", [_share(one.answered_right) for one in columns]),
+        ("handled rightly", [_share(one.handled) for one in columns]),
+    ):
+        table.add_row(label, *cells)
+    weights = ", ".join(f"{name} {weight:+.2f}" for name, weight in fitted.weights.items())
+    stop = "never before the end" if math.isinf(fitted.stop) else f"from {fitted.stop:.0%}"
+    told = f"withheld below {fitted.threshold:.0%}; reading stops {stop}\nweights: {weights}"
+    return Group(table, "", Text(told, style="dim"))
 
 
 def verification(citation: Mapping[str, object], checked: Verification) -> RenderableType:

@@ -1,27 +1,74 @@
-"""Confidence: a span's score to the probability that the quote is right."""
+"""Confidence: what speaks for a candidate to the probability that it is right."""
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from index.embed import model_fingerprint
 from index.errors import ModelNotFound
+from index.library import Library
+from index.onnx import json_object
 
 FILE = "calibration.json"
+
+_MOST = 10.0
+"""Logits beyond which a lead or a lag says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for one candidate among those of a question.
+
+    `score` is its best span's, over "no answer here"; `margin` how far that is above the best other candidate's
+    (negative where it is below); `fused` and `cosine` are the retrieval scores of the passage the span is of; `places`
+    is the number of places that say the same; `words` the number of words of the quote.
+    """
+
+    score: float
+    margin: float
+    fused: float
+    cosine: float
+    places: int
+    words: int
+
+
+FEATURES: Mapping[str, Callable[[Evidence], float]] = {
+    "score": lambda evidence: evidence.score,
+    "lead": lambda evidence: min(max(evidence.margin, 0.0), _MOST),
+    "lag": lambda evidence: max(min(evidence.margin, 0.0), -_MOST),
+    "fused": lambda evidence: evidence.fused,
+    "cosine": lambda evidence: evidence.cosine,
+    "places": lambda evidence: math.log2(evidence.places),
+    "words": lambda evidence: math.log2(evidence.words),
+}
+"""The features a calibration may weigh, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Logistic in the span's score: 1 / (1 + exp(-(slope * score + intercept))) (Platt 1999), fitted on held-out
-    questions. Below `threshold`, a confidence, no answer is given."""
+    """Logistic regression in features of the evidence: 1 / (1 + exp(-(weights . features + intercept))), fitted on
+    held-out questions by `pullquote calibrate` (Platt 1999 for one feature; Kamath et al. 2020, arXiv 2006.09462, for
+    several).
 
-    slope: float = 1.0
+    Below `threshold`, a confidence, no answer is given. At `stop`, a confidence, no more passages are read; over 1 is
+    never.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=lambda: {"score": 1.0})
     intercept: float = 0.0
     threshold: float = 0.5
+    stop: float = math.inf
 
-    def confidence(self, score: float) -> float:
+    def confidence(self, evidence: Evidence) -> float:
         """In [0, 1]."""
-        return 1 / (1 + math.exp(-max(-700.0, min(700.0, self.slope * score + self.intercept))))
+        logit = self.intercept + sum(weight * FEATURES[name](evidence) for name, weight in self.weights.items())
+        return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))
+
+    def json(self) -> dict[str, object]:
+        """For `read_calibration`."""
+        return {**asdict(self), "stop": None if math.isinf(self.stop) else self.stop}
 
 
 def load_calibration(folder: Path) -> Calibration:
@@ -30,10 +77,35 @@ def load_calibration(folder: Path) -> Calibration:
     Raises ModelNotFound where the file is not one of ours.
     """
     file = folder / FILE
-    if not file.exists():
-        return Calibration()
+    return read_calibration(json_object(file), str(file)) if file.exists() else Calibration()
+
+
+def calibration_for(library: Library, folder: Path) -> Calibration:
+    """The calibration that was fitted on this library with the reader in the folder, else the reader's own. Raises
+    ModelNotFound."""
+    if stored := library.setting(FILE):
+        noted = json.loads(stored)
+        if noted["reader"] == model_fingerprint(folder):
+            return read_calibration(noted["calibration"], f"the library {library.path}")
+    return load_calibration(folder)
+
+
+def note_calibration(library: Library, folder: Path, calibration: Calibration) -> None:
+    """Keep with the library a calibration that was fitted on it, for the reader in the folder. Raises LibraryBusy."""
+    library.note(FILE, json.dumps({"reader": model_fingerprint(folder), "calibration": calibration.json()}))
+
+
+def read_calibration(stored: Mapping[str, object], where: str) -> Calibration:
+    """Raises ModelNotFound, naming `where` it was, unless it is one of ours."""
     try:
-        stored = json.loads(file.read_bytes())
-        return Calibration(*(float(stored[name]) for name in ("slope", "intercept", "threshold")))
+        weights, stop = stored["weights"], stored["stop"]
+        if not isinstance(weights, Mapping) or not weights.keys() <= FEATURES.keys():
+            raise ValueError(f"weights are of {', '.join(FEATURES)}")
+        return Calibration(
+            {name: float(weight) for name, weight in weights.items()},
+            float(str(stored["intercept"])),
+            float(str(stored["threshold"])),
+            math.inf if stop is None else float(str(stop)),
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelNotFound(f"{file} is no calibration of ours: {error!r}") from None
+        raise ModelNotFound(f"{where} is no calibration of ours: {error!r}; run: pullquote calibrate GOLD") from None

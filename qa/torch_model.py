@@ -11,7 +11,7 @@ from transformers import AutoModelForQuestionAnswering
 from transformers.utils import logging
 
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, Arrays
+from index.onnx import Arrays
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -21,6 +21,7 @@ class TorchModel:
 
     def __init__(self, folder: Path) -> None:
         """Raises ModelNotFound."""
+        self._folder = folder
         self._model = load_model(folder)
         takes = inspect.signature(self._model.forward).parameters
         self.inputs = [name for name in _INPUTS if name in takes]  # not all know token types
@@ -31,16 +32,15 @@ class TorchModel:
             output = self._model(**{name: torch.from_numpy(inputs[name]) for name in self.inputs})
         return [output.start_logits.numpy(), output.end_logits.numpy()]
 
-    def export(self, folder: Path) -> Path:
-        """Write the model's graph into its folder; returns where."""
+    def export(self, graph: Path, *, int8: bool = False) -> None:
+        """Write the model's graph; `int8` as in `export_graph`."""
         from index.export import export_graph  # needs packages that only an export does
 
         def forward(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
             output = self._model(**inputs)
             return output.start_logits, output.end_logits
 
-        export_graph(self._model, forward, self.inputs, ["start_logits", "end_logits"], folder, folder / GRAPH)
-        return folder / GRAPH
+        export_graph(self._model, forward, self.inputs, ["start_logits", "end_logits"], self._folder, graph, int8=int8)
 
 
 def load_model(folder: Path) -> Any:

@@ -55,7 +55,8 @@ class HitJSON(SliceJSON):
 
 
 class AnswerJSON(TypedDict):
-    """`answer` is null where there is none, and `reason` then says why."""
+    """`answer` is null where there is none, and `reason` then says why. Of the hits the last `unread` were not read,
+    since the answer was settled before; where `complete` is false, since `budget_ms` was used up."""
 
     question: str
     answer: str | None
@@ -64,6 +65,8 @@ class AnswerJSON(TypedDict):
     citations: list[CitationJSON]
     alternatives: list[CandidateJSON]
     hits: list[HitJSON]
+    unread: int
+    complete: bool
     milliseconds: dict[str, float]
 
 
@@ -104,6 +107,8 @@ def answer_json(answer: Answer) -> AnswerJSON:
         "citations": [citation_json(citation) for citation in answer.best.citations] if answer.best else [],
         "alternatives": [candidate_json(candidate) for candidate in answer.alternatives],
         "hits": [hit_json(hit) for hit in answer.hits],
+        "unread": answer.unread,
+        "complete": answer.complete,
         "milliseconds": {stage: round(value, 1) for stage, value in answer.milliseconds.items()},
     }
 
@@ -112,7 +117,7 @@ def candidate_json(candidate: Candidate) -> CandidateJSON:
     return {
         "answer": candidate.text,
         "confidence": round(candidate.confidence, 4),
-        "score": round(candidate.score, 4),
+        "score": round(candidate.evidence.score, 4),
         "citations": [citation_json(citation) for citation in candidate.citations],
     }
 

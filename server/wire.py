@@ -24,6 +24,7 @@ MAX_FIELD_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 512
 """Longest source, author and item of a filter; as long as an article's id may be."""
 MAX_AUTHORS = 1_000
+MAX_BUDGET_MS = 600_000
 _MAX_DATE_CHARACTERS = 64
 _MAX_OFFSET = 2**63 - 1
 """SQLite's largest integer."""
@@ -80,9 +81,12 @@ class SearchBody(_Body):
 
 class AskBody(SearchBody):
     """A question to answer from the k best passages. `threshold` is the confidence below which no answer is given;
-    null stands for the one the server was calibrated with."""
+    null stands for the one the server was calibrated with. After `budget_ms` the passages still unread are left, and
+    `complete` is then false. `exhaustive` reads them all, also when the answer is settled before."""
 
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    budget_ms: Annotated[float, Field(ge=1, le=MAX_BUDGET_MS)] | None = None
+    exhaustive: bool = False
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -91,7 +95,7 @@ class AskBody(SearchBody):
     )
 
     def made(self) -> Question:
-        return Question(self.question, self.k, self.made_filter(), self.threshold)
+        return Question(self.question, self.k, self.made_filter(), self.threshold, self.budget_ms, self.exhaustive)
 
 
 class CitationBody(_Body):

@@ -1,0 +1,70 @@
+"""Gold questions read for `qa.calibrate`, and how good a confidence is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from eval.gold import GoldQuestion
+from eval.metrics import brier_score, calibration_error, coverage_at, exact_match, risk_coverage_area
+from index.library import Library
+from qa.answer import DEFAULT_HITS
+from qa.calibrate import Judged, Reading
+from qa.reader import Reader
+
+COVERAGE_AT = (0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceReport:
+    """Shares in percent. `right` is of the best candidates, given or not; `coverage` the share of questions that can be
+    answered at each precision; `answered` what is given at the threshold, `answered_right` the share of that which is
+    right, `handled` the share of all questions answered rightly or rightly not at all."""
+
+    questions: int
+    right: float
+    calibration_error: float
+    brier: float
+    risk_coverage_area: float
+    coverage: dict[str, float]
+    answered: float
+    answered_right: float | None
+    handled: float
+
+
+def readings(
+    library: Library, reader: Reader, questions: Iterable[GoldQuestion], k: int = DEFAULT_HITS
+) -> Iterator[Reading]:
+    """Every question with all that its k hits say."""
+    for gold in questions:
+        hits = library.search(gold.question, k)
+        spans = reader.read(gold.question, [hit.passage for hit in hits])
+        yield Reading(
+            tuple(zip(hits, spans, strict=True)),
+            gold.answerable,
+            partial(_right, gold),
+        )
+
+
+def _right(gold: GoldQuestion, text: str) -> bool:
+    return gold.answerable and exact_match(text, gold.answers) == 1
+
+
+def confidence_report(judged: Sequence[Judged], given: Sequence[bool]) -> ConfidenceReport:
+    """Sum up at least one question; `given` says which candidates are answers at the threshold."""
+    confidence = np.array([one.confidence for one in judged])
+    right = np.array([one.right for one in judged], dtype=np.bool_)
+    answerable = np.array([one.answerable for one in judged], dtype=np.bool_)
+    answered = np.array(given, dtype=np.bool_)
+    return ConfidenceReport(
+        questions=len(judged),
+        right=100 * float(right.mean()),
+        calibration_error=100 * calibration_error(confidence, right),
+        brier=100 * brier_score(confidence, right),
+        risk_coverage_area=100 * risk_coverage_area(confidence, right),
+        coverage={f"{level:.0%}": 100 * coverage_at(confidence, right, level) for level in COVERAGE_AT},
+        answered=100 * float(answered.mean()),
+        answered_right=100 * float(right[answered].mean()) if answered.any() else None,
+        handled=100 * float(np.where(answered, right, ~answerable).mean()),
+    )

@@ -1,0 +1,88 @@
+"""What the commands share: options, consoles, and opening a library with its models."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from index.embed import DEFAULT_EMBEDDER, Runtime, load_embedder
+from index.errors import InvalidInput
+from index.library import DATABASE, Library
+from index.store import Filter
+from qa.answer import Ask, load, warm_up
+from qa.confidence import calibration_for
+from qa.reader import load_reader, reader_folder
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+CommonLibraryOption = Annotated[
+    Path | None,
+    typer.Option("--library", "-l", metavar="DIR", envvar="PULLQUOTE_LIBRARY", help="The library's directory."),
+]
+LibraryOption = Annotated[
+    Path,
+    typer.Option("--library", "-l", metavar="DIR", help="The library's directory.", show_default=False),
+]
+"""The same after the command's name; what was given before it (or by the environment) is this one's default."""
+
+EmbedderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder", metavar="NAME", help="A sentence-transformers model: folder, or name in the model cache."
+    ),
+]
+ReaderOption = Annotated[
+    str,
+    typer.Option("--reader", metavar="NAME", help="A question answering model: folder, or name in the model cache."),
+]
+RuntimeOption = Annotated[
+    Runtime | None,
+    typer.Option("--runtime", help="What runs the models.", show_default="onnx where a model has a graph, else torch"),
+]
+HitsOption = Annotated[int, typer.Option("-k", "--hits", help="Passages to retrieve (and read).")]
+JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ArticleOption = Annotated[list[str] | None, typer.Option("--article", metavar="ID", help="Only in this article.")]
+SourceOption = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
+SinceOption = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Published on this day or later.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Published on this day or earlier.")]
+
+
+def open_library(
+    library: Path, embedder: str | None, runtime: Runtime | None = None, *, create: bool = False
+) -> Library:
+    """The library with its embedder: the one named, else the one it was built with, else the default."""
+    if embedder is None and (library / DATABASE).is_file():
+        with Library(library) as unembedded:
+            embedder = unembedded.embedder_name
+    return Library(library, load_embedder(embedder or DEFAULT_EMBEDDER, runtime), create=create)
+
+
+def load_answers(library: Library, reader_name: str, runtime: Runtime | None = None, *, now: bool = False) -> Ask:
+    """What answers questions; its models are loaded with the first one, or now."""
+    reader = load_reader(reader_name, runtime)
+    if now:
+        warm_up(library, reader)
+    return load(library, reader, calibration_for(library, reader_folder(reader_name)))
+
+
+def make_filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:
+    return Filter(frozenset(articles or ()), frozenset(sources or ()), since, until)
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def read_share(text: str) -> float:
+    """`10%` or `0.1` as a number from 0 to 1. Raises InvalidInput."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise InvalidInput(f"{text!r} is no share; write it like 10% or 0.1")
+    return share
