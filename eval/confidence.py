@@ -43,11 +43,12 @@ def readings(
         yield Reading(
             tuple(zip(hits, spans, strict=True)),
             gold.answerable,
-            partial(_right, gold),
+            partial(right_answer, gold),
         )
 
 
-def _right(gold: GoldQuestion, text: str) -> bool:
+def right_answer(gold: GoldQuestion, text: str) -> bool:
+    """Whether a text is one of those accepted; never where nothing is."""
     return gold.answerable and exact_match(text, gold.answers) == 1
 
 

@@ -56,12 +56,17 @@ class Report:
 
 
 def evaluate(
-    ask: Ask, questions: Iterable[GoldQuestion], k: int = DEFAULT_HITS, threshold: float | None = None
+    ask: Ask,
+    questions: Iterable[GoldQuestion],
+    k: int = DEFAULT_HITS,
+    threshold: float | None = None,
+    *,
+    exhaustive: bool = False,
 ) -> list[Result]:
-    """Ask each question; `k` and `threshold` as in `Question`."""
+    """Ask each question; `k`, `threshold` and `exhaustive` as in `Question`."""
     results = []
     for gold in questions:
-        answer = ask(Question(gold.question, k, threshold=threshold))
+        answer = ask(Question(gold.question, k, threshold=threshold, exhaustive=exhaustive))
         text = answer.text or ""
         ranks = [rank for rank, hit in enumerate(answer.hits, start=1) if holds(hit, gold)]
         scores = exact_match(text, gold.answers), f1(text, gold.answers)

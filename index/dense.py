@@ -9,7 +9,6 @@ import numpy as np
 from index.embed import Vectors
 from index.store import Keys
 
-
 # Threads of its own would wait, spinning, beside those of the models; a search takes milliseconds.
 faiss.omp_set_num_threads(1)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxscript import optimizer
 from safetensors import safe_open
@@ -24,7 +25,18 @@ _EXAMPLE_SHAPE = (2, 8)
 """Sequences and tokens of the inputs a model is traced with; the graph takes any."""
 
 
-_MOST_INT8 = 63
+_HEAD_OUTPUTS = 2
+"""Of a reader's last layer: start and end."""
+
+_INT8_CONSTANTS: dict[str, NDArray[Any]] = {
+    "int8.0": np.array(0, np.int8),
+    "int8.1": np.array(1, np.float32),
+    "int8.63": np.array(63, np.float32),
+    "int8.127": np.array(127, np.float32),
+    "int8.128": np.array(128, np.uint8),
+    "int8.tiny": np.array(1e-12, np.float32),
+    "int8.last": np.array([-1], np.int64),
+}
 
 Forward = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, ...]]
 
@@ -105,55 +117,64 @@ def _name_weights(graph: onnx.GraphProto, folder: Path) -> list[str]:
 
 
 def _quantize(graph: onnx.GraphProto) -> None:
-    """Make the products of linear layers products of 8-bit integers, but for layers that narrow.
+    """Make the products of linear layers products of 8-bit integers, but for the last layer, whose few outputs are
+    what is compared.
 
     Weights: symmetric, a scale for each output, 7 bits, since AVX2 without VNNI adds pairs of products in 16. They are
-    computed out of the stored ones when the graph is loaded. Inputs: a scale for each batch. A layer that narrows, the
-    second of a feed-forward block and the head, has inputs with a few huge values, which would leave the others too
-    few steps.
+    computed out of the stored ones when the graph is loaded. Inputs: symmetric around 128, a scale for each token, so
+    that a passage has the same scores whatever is read with it.
     """
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    transposed = {
-        node.output[0]: shapes[node.input[0]]
+    layers = {
+        node.output[0]: node.input[0]
         for node in graph.node
-        if node.op_type == "Transpose" and len(shapes.get(node.input[0], ())) == 2
+        if node.op_type == "Transpose" and len(shape := shapes.get(node.input[0], [])) == 2 and shape[0] > _HEAD_OUTPUTS
     }
-    constants = {"int8.most": np.float32(_MOST_INT8), "int8.axes": np.array([0], np.int64)}
-    constants |= {"int8.zero": np.int8(0), "int8.tiny": np.float32(1e-12)}
-    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in _INT8_CONSTANTS.items())
     nodes: list[onnx.NodeProto] = []
-    inputs: set[str] = set()
-    weights: set[str] = set()
+    ready: set[str] = set()
     for node in graph.node:
-        outputs, width = transposed.get(node.input[1], (0, 1)) if node.op_type == "MatMul" else (0, 1)
-        if outputs < width:
+        if node.op_type != "MatMul" or node.input[1] not in layers:
             nodes.append(node)
             continue
-        given, weight, result = node.input[0], node.input[1], node.output[0]
-        if weight not in weights:
-            weights.add(weight)
+        given, weight, product = node.input[0], layers[node.input[1]], node.output[0]
+        if weight not in ready:  # shape (outputs, inputs)
             nodes += [
-                helper.make_node("Abs", [weight], [f"{weight}.abs"]),
-                helper.make_node("ReduceMax", [f"{weight}.abs", "int8.axes"], [f"{weight}.max"], keepdims=0),
-                helper.make_node("Max", [f"{weight}.max", "int8.tiny"], [f"{weight}.range"]),
-                helper.make_node("Div", [f"{weight}.range", "int8.most"], [f"{weight}.scale"]),
-                helper.make_node("Div", [weight, f"{weight}.scale"], [f"{weight}.steps"]),
-                helper.make_node("Round", [f"{weight}.steps"], [f"{weight}.rounded"]),
-                helper.make_node("Cast", [f"{weight}.rounded"], [f"{weight}.int8"], to=onnx.TensorProto.INT8),
+                *_steps(weight, most="int8.63"),
+                helper.make_node("Round", [f"{weight}.steps"], [f"{weight}.whole"]),
+                helper.make_node("Cast", [f"{weight}.whole"], [f"{weight}.rows"], to=onnx.TensorProto.INT8),
+                helper.make_node("Transpose", [f"{weight}.rows"], [f"{weight}.int8"], perm=[1, 0]),
+                helper.make_node("Transpose", [f"{weight}.scale"], [f"{weight}.scales"], perm=[1, 0]),
             ]
-        if given not in inputs:
-            inputs.add(given)
-            parts = [f"{given}.uint8", f"{given}.scale", f"{given}.zero"]
-            nodes.append(helper.make_node("DynamicQuantizeLinear", [given], parts))
-        factors = [f"{given}.uint8", f"{weight}.int8", f"{given}.zero", "int8.zero"]
+        if given not in ready:
+            nodes += _steps(given, most="int8.127")
+            around_128 = [f"{given}.steps", "int8.1", "int8.128"]
+            nodes.append(helper.make_node("QuantizeLinear", around_128, [f"{given}.uint8"]))
+        ready |= {given, weight}
+        factors = [f"{given}.uint8", f"{weight}.int8", "int8.128", "int8.0"]
+        # One scale after the other: onnxruntime takes a product of both for that of two scalars.
         nodes += [
-            helper.make_node("MatMulInteger", factors, [f"{result}.int32"]),
-            helper.make_node("Cast", [f"{result}.int32"], [f"{result}.float"], to=onnx.TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{given}.scale", f"{weight}.scale"], [f"{result}.scale"]),
-            helper.make_node("Mul", [f"{result}.float", f"{result}.scale"], [result]),
+            helper.make_node("MatMulInteger", factors, [f"{product}.int32"]),
+            helper.make_node("Cast", [f"{product}.int32"], [f"{product}.float"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{product}.float", f"{weight}.scales"], [f"{product}.scaled"]),
+            helper.make_node("Mul", [f"{product}.scaled", f"{given}.scale"], [product]),
         ]
+    used = {name for node in nodes for name in node.input}
     del graph.node[:]
-    graph.node.extend(nodes)
+    graph.node.extend(node for node in nodes if node.op_type != "Transpose" or node.output[0] in used)
+
+
+def _steps(name: str, most: str) -> list[onnx.NodeProto]:
+    """Nodes that make of each row of a tensor its scale, the largest absolute value divided by `most`, and its values
+    in such steps, not rounded."""
+    return [
+        helper.make_node("Abs", [name], [f"{name}.abs"]),
+        helper.make_node("ReduceMax", [f"{name}.abs", "int8.last"], [f"{name}.max"], keepdims=1),
+        helper.make_node("Max", [f"{name}.max", "int8.tiny"], [f"{name}.range"]),
+        helper.make_node("Div", [f"{name}.range", most], [f"{name}.scale"]),
+        helper.make_node("Div", [most, f"{name}.range"], [f"{name}.inverse"]),
+        helper.make_node("Mul", [name, f"{name}.inverse"], [f"{name}.steps"]),
+    ]
 
 
 def _write(target: Path, data: bytes) -> None:

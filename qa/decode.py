@@ -70,8 +70,17 @@ def word_edges(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[NDArray[n
 
 
 def _within_word(text: str, position: int) -> bool:
-    """Whether a word goes on across this position."""
-    return 0 < position < len(text) and _in_word(text[position - 1]) and _in_word(text[position])
+    """Whether a word, or a number like 1,500.25 or 07:42, goes on across this position."""
+    if not 0 < position < len(text):
+        return False
+    if _in_word(text[position - 1]) and _in_word(text[position]):
+        return True
+    mark = position if text[position] in _WITHIN_NUMBERS else position - 1
+    return text[mark] in _WITHIN_NUMBERS and text[max(mark - 1, 0)].isdigit() and text[mark + 1 : mark + 2].isdigit()
+
+
+_WITHIN_NUMBERS = ",.:"
+"""Between two digits they part no words: the 1 of 1,500 is another number."""
 
 
 def _in_word(character: str) -> bool:

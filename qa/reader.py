@@ -88,9 +88,11 @@ def reader_folder(name: str = DEFAULT_READER) -> Path:
 class ModelReader:
     """Any `AutoModelForQuestionAnswering` with a fast tokenizer, from a folder, on the CPU in fp32."""
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, graph: Path | None = None) -> None:
+        """`graph` is another than the folder's own, of the same model."""
         self._folder = folder
         self._runtime = runtime
+        self._graph = graph or folder / GRAPH
 
     def read(self, question: str, passages: Sequence[Passage]) -> list[list[Span]]:
         windows = self._windows(question, [passage.text for passage in passages])
@@ -180,7 +182,7 @@ class ModelReader:
     @cached_property
     def _model(self) -> "OnnxModel | TorchModel":
         if self._runtime is Runtime.ONNX:
-            return OnnxModel(self._folder / GRAPH, self._folder)
+            return OnnxModel(self._graph, self._folder)
         from qa.torch_model import TorchModel  # takes seconds, and few readers are run by it
 
         return TorchModel(self._folder)

@@ -1,0 +1,234 @@
+"""The part of the benchmark about the reader: quality, speed and memory by what runs it, all in one run each."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+
+from eval.bench_data import gold_paragraphs, library_of, news_questions, squad_sample
+from eval.confidence import ConfidenceReport, confidence_report, right_answer
+from eval.gold import GoldQuestion, sampled
+from eval.metrics import auroc, exact_match, f1
+from eval.run import Result, best_candidate, evaluate, report
+from index.article import make_article
+from index.embed import Runtime, load_embedder
+from index.library import Validity
+from index.onnx import GRAPH, cores
+from index.passage import Passage
+from qa.answer import load, warm_up
+from qa.calibrate import Judged
+from qa.confidence import Calibration, load_calibration
+from qa.reader import ModelReader, Reader, load_reader, reader_folder
+from qa.wire import CitationJSON
+
+KS = (5, 10, 20)
+_TIMED_QUESTIONS = 40
+_PAUSE_SECONDS = 0.25
+_GEMM_SECONDS = 3.0
+_COLD_RUNS = 7
+_DEMO = Path("seeds/articles")
+_DEMO_QUESTION = "Which missiles were shown at the parade?"
+
+_ENCODER_WEIGHTS = 10_616_832
+"""Of the shipped reader's six layers: each a multiplication and an addition for every token."""
+
+_ATTENTION = 9_216
+"""Operations in attention for every pair of tokens: two products of width 384 in each of six layers."""
+
+
+def readers(folder: Path, scratch: Path) -> dict[str, Reader]:
+    """The same weights, run in three ways."""
+    from qa.torch_model import TorchModel
+
+    for name, int8 in (("fp32", False), ("int8", True)):
+        TorchModel(folder).export(scratch / name / GRAPH, int8=int8)
+    return {
+        "torch fp32": ModelReader(folder, Runtime.TORCH),
+        "onnx fp32": ModelReader(folder, Runtime.ONNX, scratch / "fp32" / GRAPH),
+        "onnx int8": ModelReader(folder, Runtime.ONNX, scratch / "int8" / GRAPH),
+    }
+
+
+def reader(libraries: Path, sample: int | None) -> None:
+    """The reader alone: each question on the paragraph it was written for, which it reads whole."""
+    with _scratch() as scratch:
+        for name, one in readers(reader_folder(), scratch).items():
+            scores = [_scored(one, context, gold) for context, gold in gold_paragraphs("dev-v1.1.json", sample)]
+            em, mean_f1 = (100 * np.mean([getattr(score, field) for score in scores]) for field in ("em", "f1"))
+            print(f"{name}: dev 1.1, {len(scores):,} questions: EM {em:.1f}, F1 {mean_f1:.1f}", flush=True)
+            print(f"{name}: {_dev_2(one, sample)}", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    em: float
+    f1: float
+    score: float
+    answerable: bool
+
+
+def _scored(reader: Reader, context: str, gold: GoldQuestion) -> _Scored:
+    article = make_article(context)
+    spans = reader.read(gold.question, [Passage(article, 0, len(article.text))])[0]
+    text = spans[0].text if spans else ""
+    return _Scored(
+        exact_match(text, gold.answers),
+        f1(text, gold.answers),
+        spans[0].score if spans else -np.inf,
+        gold.answerable,
+    )
+
+
+def _dev_2(reader: Reader, sample: int | None) -> str:
+    """Figures of SQuAD 2.0, answers withheld at scores below the threshold that is best for F1 on these questions (as
+    its own evaluation has it), and below 0."""
+    scores = [_scored(reader, context, gold) for context, gold in gold_paragraphs("dev-v2.0.json", sample)]
+    values = np.array([one.score for one in scores])
+    answerable = np.array([one.answerable for one in scores])
+    f1s = np.array([one.f1 if one.answerable else 0.0 for one in scores])
+    ems = np.array([one.em if one.answerable else 0.0 for one in scores])
+    best = max(np.unique(values), key=lambda threshold: np.where(values >= threshold, f1s, ~answerable).mean())
+    parts = [f"dev 2.0, {len(scores):,} questions, AUROC {100 * auroc(values, answerable):.1f}"]
+    for name, threshold in (("best", best), ("0", 0.0)):
+        em, mean_f1 = (100 * np.where(values >= threshold, kind, ~answerable).mean() for kind in (ems, f1s))
+        has = 100 * np.where(values >= threshold, f1s, 0)[answerable].mean()
+        none = 100 * (values < threshold)[~answerable].mean()
+        parts.append(f"threshold {name}: EM {em:.1f}, F1 {mean_f1:.1f} (HasAns F1 {has:.1f}, NoAns {none:.1f})")
+    return "; ".join(parts)
+
+
+def squad(libraries: Path, sample: int | None) -> None:
+    """SQuAD as an open-domain set: all articles one library, questions of the dev set."""
+    _ask(libraries, "squad", squad_sample(sample))
+
+
+def news(libraries: Path, sample: int | None) -> None:
+    """Eight weeks of news, questions of a news quiz."""
+    _ask(libraries, "news", news_questions())
+
+
+def _ask(libraries: Path, name: str, questions: Sequence[GoldQuestion]) -> None:
+    """Ask every question in every way, all passages read; and last as a user does, who does not wait for those that
+    cannot change the answer."""
+    library, texts = library_of(libraries, name)
+    calibration = load_calibration(reader_folder())
+
+    def verify(citation: CitationJSON) -> Validity:
+        """Against the text of the file itself, not the library's copy of it."""
+        quoted = texts.get(citation["article"], "")[citation["start"] : citation["end"]]
+        return Validity.VALID if quoted == citation["quote"] else Validity.STALE
+
+    with library, _scratch() as scratch:
+        ways = [(way, one, True) for way, one in readers(reader_folder(), scratch).items()]
+        for way, one, exhaustive in [*ways, ("as asked", load_reader(), False)]:
+            warm_up(library, one)
+            results = evaluate(load(library, one, calibration), questions, exhaustive=exhaustive)
+            read = np.mean([len(result.answer.hits) - result.answer.unread for result in results])
+            print(f"{way}: {read:.1f} passages read")
+            for part in (report(results, verify), _confidence(results, calibration)):
+                _print(asdict(part))
+
+
+def _confidence(results: Sequence[Result], calibration: Calibration) -> ConfidenceReport:
+    judged = [
+        Judged(best.confidence, right_answer(result.gold, best.text), result.gold.answerable)
+        for result in results
+        if (best := best_candidate(result.answer)) is not None
+    ]
+    return confidence_report(judged, [one.confidence >= calibration.threshold for one in judged])
+
+
+def _print(values: Mapping[str, Any]) -> None:
+    shown = (
+        f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+    )
+    print("  " + ", ".join(shown), flush=True)
+
+
+def speed(libraries: Path, sample: int | None) -> None:
+    """Milliseconds to read for a question, in turns so that all ways have the same machine; and the share of its rate
+    in matrix products. Nothing is stopped early."""
+    questions = sampled(squad_sample(sample), _TIMED_QUESTIONS)
+    library, _ = library_of(libraries, "squad")
+    rate = matrix_rate()
+    print(f"{rate:.0f} GFLOPS in matrix products of {cores()} cores")
+    with library, _scratch() as scratch:
+        ways = readers(reader_folder(), scratch)
+        for one in ways.values():
+            warm_up(library, one)
+        for k in KS:
+            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            work = []
+            for gold in questions:
+                passages = [hit.passage for hit in library.search(gold.question, k)]
+                work.append(_operations(gold.question, passages))
+                for way, one in ways.items():
+                    sleep(_PAUSE_SECONDS)  # the threads of the one before go on spinning for a while
+                    began = perf_counter()
+                    one.read(gold.question, passages)
+                    seconds[way].append(perf_counter() - began)
+            for way, times in seconds.items():
+                share = np.mean(work) / np.mean(times) / 1e9 / rate
+                p50, p95 = (1000 * np.percentile(times, at) for at in (50, 95))
+                print(f"k = {k:2}, {way}: {p50:.0f}/{p95:.0f} ms, {100 * share:.0f} % of the rate", flush=True)
+
+
+def _operations(question: str, passages: Sequence[Passage]) -> float:
+    """Floating point operations to read the passages, no padding counted."""
+    spans = load_embedder().token_spans([question, *(passage.text for passage in passages)])
+    lengths = [len(spans[0]) + len(span) + 3 for span in spans[1:]]
+    return float(sum(2 * _ENCODER_WEIGHTS * length + _ATTENTION * length**2 for length in lengths))
+
+
+def cold(libraries: Path, sample: int | None) -> None:
+    """`pullquote ask` on the demo articles, the whole process, in turns: seconds and peak memory."""
+    with _scratch() as scratch:
+        command = [sys.executable, "-m", "qa", "--library", str(scratch / "demo")]
+        subprocess.run([*command, "add", str(_DEMO)], check=True, stdout=subprocess.DEVNULL)
+        runs: dict[str, list[tuple[float, float]]] = {runtime.value: [] for runtime in Runtime}
+        for _ in range(_COLD_RUNS):
+            for runtime, measured in runs.items():
+                measured.append(_run([*command, "ask", _DEMO_QUESTION, "--runtime", runtime]))
+    for runtime, measured in runs.items():
+        seconds, mebibytes = (statistics.median(column) for column in zip(*measured, strict=True))
+        print(f"{runtime}: {seconds:.2f} s, {mebibytes:,.0f} MiB at most; medians of {_COLD_RUNS}")
+
+
+def _run(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds of a process and its peak memory in MiB."""
+    began = perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, usage.ru_maxrss / 1024
+
+
+def matrix_rate() -> float:
+    """GFLOPS of fp32 matrix products of the reader's shape, in PyTorch on all cores."""
+    import torch
+
+    tokens, width, inner = 4096, 384, 1536
+    left, right = torch.randn(tokens, width), torch.randn(inner, width)
+    rounds, began = 0, perf_counter()
+    while (seconds := perf_counter() - began) < _GEMM_SECONDS:
+        torch.nn.functional.linear(left, right)
+        rounds += 1
+    return 2 * tokens * width * inner * rounds / seconds / 1e9
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pullquote-") as name:
+        yield Path(name)

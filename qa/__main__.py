@@ -1,0 +1,5 @@
+"""`python -m qa` is `pullquote`."""
+
+from qa.cli import main
+
+main()
