@@ -192,7 +192,7 @@ def _operations(question: str, passages: Sequence[Passage]) -> float:
 def cold(libraries: Path, sample: int | None) -> None:
     """`pullquote ask` on the demo articles, the whole process, in turns: seconds and peak memory."""
     with _scratch() as scratch:
-        command = [sys.executable, "-m", "qa", "--library", str(scratch / "demo")]
+        command = [str(Path(sys.executable).with_name("pullquote")), "--library", str(scratch / "demo")]
         subprocess.run([*command, "add", str(_DEMO)], check=True, stdout=subprocess.DEVNULL)
         runs: dict[str, list[tuple[float, float]]] = {runtime.value: [] for runtime in Runtime}
         for _ in range(_COLD_RUNS):

@@ -9,10 +9,6 @@ import numpy as np
 from index.embed import Vectors
 from index.store import Keys
 
-# Threads of its own would wait, spinning, beside those of the models; a search takes milliseconds.
-faiss.omp_set_num_threads(1)
-
-
 class DenseIndex:
     """Passage keys and their vectors. Ids are the store's keys (`IndexIDMap2`), so a removal shifts nothing."""
 
@@ -48,6 +44,9 @@ class DenseIndex:
 
         With `allowed` the search is over those keys alone, and still exact.
         """
+        # Threads of its own would wait, spinning, beside those of the models. Said at each search, since OpenMP keeps
+        # the number for every thread apart.
+        faiss.omp_set_num_threads(1)
         k = min(k, self._index.ntotal if allowed is None else len(allowed))
         if k == 0:
             return {}

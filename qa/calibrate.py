@@ -93,7 +93,7 @@ def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
     confidence, right, _ = _columns(judged)
     for step in range(101):
         given = confidence >= step / 100
-        if given.any() and 1 - right[given].mean() <= max_error:
+        if given.any() and (~right[given]).mean() <= max_error:
             return step / 100
     raise InvalidInput(
         f"no confidence keeps the errors of these questions within {max_error:.0%}; allow more of them: --max-error"

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from eval.gold import GoldQuestion, read_gold
 from eval.metrics import exact_match, f1
 from index.article import Article, make_article
-from index.errors import InvalidInput, ModelNotFound
+from index.errors import ModelNotFound
 from index.formats import read_file
 from index.formats.squad import paragraph_starts
 from index.library import Library
@@ -54,14 +54,6 @@ class HeldOut:
     abstained: float
 
 
-def share(text: str) -> float:
-    """`10%` or `0.1` as a number. Raises InvalidInput."""
-    try:
-        return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no share; write it as 10% or 0.1") from None
-
-
 def train_files(
     gold: Sequence[Path],
     base: str,
@@ -90,7 +82,8 @@ def train_files(
             state = train(plan, training, report, resume=resume)
         after = measure(target, folder, kept, settings.seed, err)
         _say(out, "after", after)
-        finish(target, _record(plan, state, training, before, after))
+        names = {"base": Path(base).name, "teacher": teacher and Path(teacher).name}
+        finish(target, {**plan.describe(), **names, **_record(state, training, before, after)})
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command with --resume to go on from the last checkpoint.")
         return _INTERRUPTED
@@ -207,11 +200,10 @@ def _say(out: Console, when: str, held_out: HeldOut | None) -> None:
 
 
 def _record(
-    plan: Plan, state: State, training: Sequence[LabelledQuestion], before: HeldOut | None, after: HeldOut | None
+    state: State, training: Sequence[LabelledQuestion], before: HeldOut | None, after: HeldOut | None
 ) -> dict[str, object]:
-    """What `training.json` says."""
+    """What `training.json` says of how the training went."""
     return {
-        **plan.describe(),
         "questions": len(training),
         "articles": len({question.article.id for question in training}),
         "examples": dict(sorted(state.kinds.items())),

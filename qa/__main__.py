@@ -1,5 +1,0 @@
-"""`python -m qa` is `pullquote`."""
-
-from qa.cli import main
-
-main()

@@ -1,0 +1,154 @@
+"""Windows to batches of token ids with the tokens an answer begins and ends with. Pure NumPy."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from index.errors import ModelNotFound
+from index.onnx import json_object, pack, padded
+from qa.examples import WINDOW_TOKENS, Kind, Window, Windows
+
+_MAX_QUESTION_TOKENS = 128
+"""The reader cuts questions here too."""
+
+_AROUND_CHARACTERS = 300
+"""Text kept on each side of an answer whose window was too long for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Tokens of a question and a text; `start` and `end` are the first and last of the answer, both the null token
+    where there is none."""
+
+    kind: Kind
+    ids: Sequence[int]
+    type_ids: Sequence[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Inputs of shape (examples, longest example), targets of shape (examples,); `kinds` says which they are."""
+
+    inputs: dict[str, NDArray[np.int64]]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Padding left out."""
+        return int(self.inputs["attention_mask"].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Batches that are made together, so that examples of like length share one; `next` is the position in the pass
+    behind the questions they are of."""
+
+    batches: list[Batch]
+    next: int
+
+
+class Encoder:
+    """The tokenizer of a model's folder, as the reader uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ModelNotFound."""
+        config = json_object(folder / "tokenizer_config.json")
+        self._tokenizer = _tokenizer(folder)
+        self._pairs = _tokenizer(folder)
+        self._pairs.enable_truncation(WINDOW_TOKENS, strategy="only_second")
+        self._null_id = _token_id(self._tokenizer, config.get("cls_token"))
+        self.padding_id = _token_id(self._tokenizer, config.get("pad_token")) or 0
+
+    def has_vocabulary_of(self, other: "Encoder") -> bool:
+        """Whether the two give the same tokens the same ids."""
+        mine: dict[str, int] = self._tokenizer.get_vocab()
+        return mine == other._tokenizer.get_vocab()
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special ones left out."""
+        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def encode(self, window: Window) -> Example | None:
+        """The window in tokens, cut to what the model sees; None where no token holds the answer."""
+        question = self._cut(window.question)
+        encoding = self._pairs.encode(question, window.text)
+        if window.answer is None:
+            null = self._null(encoding)
+            return Example(window.kind, encoding.ids, encoding.type_ids, null, null)
+        start, end = window.answer
+        if encoding.overflowing and encoding.char_to_token(end - 1, 1) is None:
+            begin = max(start - _AROUND_CHARACTERS, 0)
+            encoding = self._pairs.encode(question, window.text[begin : end + _AROUND_CHARACTERS])
+            start, end = start - begin, end - begin
+        first, last = encoding.char_to_token(start, 1), encoding.char_to_token(end - 1, 1)
+        if first is None or last is None:
+            return None
+        return Example(window.kind, encoding.ids, encoding.type_ids, first, last)
+
+    def _cut(self, question: str) -> str:
+        asked = self._tokenizer.encode(question, add_special_tokens=False)
+        return (
+            question if len(asked) <= _MAX_QUESTION_TOKENS else question[: asked.offsets[_MAX_QUESTION_TOKENS - 1][1]]
+        )
+
+    def _null(self, encoding: Encoding) -> int:
+        return encoding.ids.index(self._null_id) if self._null_id in encoding.ids else 0
+
+
+def make_pool(windows: Windows, encoder: Encoder, epoch: int, position: int, seed: int, batch: int, pool: int) -> Pool:
+    """The next `pool` tokens of a pass that has its own order of questions, in batches of `batch` tokens, padding
+    included, which come in any order."""
+    order = list(range(len(windows)))
+    random.Random(f"{seed}/{epoch}").shuffle(order)
+    examples: list[Example] = []
+    begin, tokens = position, 0
+    while position < len(order) and tokens < pool:
+        for window in windows.of(order[position], epoch):
+            if (example := encoder.encode(window)) is not None:
+                examples.append(example)
+                tokens += len(example.ids)
+        position += 1
+    batches = list(_batches(examples, encoder.padding_id, batch))
+    random.Random(f"{seed}/{epoch}/pool {begin}").shuffle(batches)
+    return Pool(batches, position)
+
+
+def _batches(examples: Sequence[Example], padding_id: int, budget: int) -> Iterator[Batch]:
+    for positions in pack([len(example.ids) for example in examples], budget):
+        rows = [examples[position] for position in positions]
+        yield Batch(
+            {
+                "input_ids": padded([row.ids for row in rows], padding_id),
+                "attention_mask": padded([[1] * len(row.ids) for row in rows], 0),
+                "token_type_ids": padded([row.type_ids for row in rows], 0),
+            },
+            np.array([row.start for row in rows], dtype=np.int64),
+            np.array([row.end for row in rows], dtype=np.int64),
+            tuple(row.kind for row in rows),
+        )
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers has no type of its own for it
+        raise ModelNotFound(f"{folder / 'tokenizer.json'} cannot be read: {error}") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _token_id(tokenizer: Tokenizer, token: object) -> int | None:
+    """Of a token as tokenizer_config.json names it: its text, or an object with its `content`."""
+    text = token.get("content") if isinstance(token, dict) else token
+    found: int | None = tokenizer.token_to_id(str(text))
+    return found

@@ -1,0 +1,49 @@
+"""What a training leaves: a reader's folder, with an account of how it was made."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+
+from index.onnx import GRAPH, about_path, config_hash
+from qa.checkpoint import FOLDER
+
+RECORD = "training.json"
+
+
+def write_model(model: Any, base: Path, out: Path) -> None:
+    """Write the model, fp16, with the tokenizer of `base`, and its graph where that is of the same shape. The weights
+    come last: a folder that has them has everything."""
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out, prefix="unfinished-") as name:
+        folder = Path(name)
+        model.save_pretrained(folder)
+        for path in folder.glob("*.safetensors"):
+            weights = {key: _halved(tensor) for key, tensor in load_file(path).items()}
+            path.unlink()  # safetensors makes files that nobody else may read
+            path.write_bytes(save(weights, {"format": "pt"}))
+        for kept in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(base / kept, folder / kept)
+        if (base / GRAPH).is_file() and config_hash(base) == config_hash(folder):
+            for path in (base / GRAPH, about_path(base / GRAPH)):
+                shutil.copyfile(path, folder / path.name)
+        for path in sorted(folder.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name)):
+            os.replace(path, out / path.name)
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+
+
+def finish(out: Path, record: Mapping[str, object]) -> None:
+    """Write the account of the training into the reader's folder and remove the checkpoint."""
+    unfinished = out / f"{RECORD}.unfinished"
+    unfinished.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(unfinished, out / RECORD)
+    shutil.rmtree(out / FOLDER)
