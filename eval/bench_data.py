@@ -70,10 +70,33 @@ def gold_paragraphs(name: str, count: int | None) -> list[tuple[str, GoldQuestio
 
 def news_questions() -> list[GoldQuestion]:
     """Questions whose answer is in no article that was found for them count as having none."""
-    return [
-        GoldQuestion(record["question"], tuple(record["answers"]) if record["answer_in"] else ())
+    return [_news_question(record) for record in _news_records()]
+
+
+def news_halves() -> tuple[list[GoldQuestion], list[GoldQuestion]]:
+    """The questions of the earlier weeks, to learn from, and of the later ones, to measure with."""
+    records = _news_records()
+    middle = sorted(record["date"] for record in records)[len(records) // 2]
+    earlier, later = ([one for one in records if (one["date"] < middle) is before] for before in (True, False))
+    return list(map(_news_question, earlier)), list(map(_news_question, later))
+
+
+def write_distant_labels(target: Path) -> int:
+    """Gold questions of the earlier weeks for `pullquote train`, one for each article that holds an answer, which does
+    not mean that it is given there; returns their number."""
+    earlier = {gold.question for gold in news_halves()[0]}
+    lines = [
+        json.dumps({"question": record["question"], "answers": record["answers"], "article": article})
         for record in _news_records()
+        if record["question"] in earlier
+        for article in record["answer_in"]
     ]
+    target.write_text("\n".join(lines), encoding="utf-8")
+    return len(lines)
+
+
+def _news_question(record: dict[str, Any]) -> GoldQuestion:
+    return GoldQuestion(record["question"], tuple(record["answers"]) if record["answer_in"] else ())
 
 
 def _news_records() -> list[dict[str, Any]]:

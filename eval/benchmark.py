@@ -7,14 +7,14 @@ import argparse
 import json
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from eval import bench_reader
-from eval.bench_data import DATA, held_out_sample, news_questions, squad_sample
+from eval.bench_data import DATA, held_out_sample, news_halves, news_questions, squad_sample
 from eval.bench_reader import matrix_rate
 from eval.confidence import confidence_report, readings
 from eval.run import holds
@@ -22,8 +22,8 @@ from index.embed import load_embedder
 from index.library import CANDIDATES, Library
 from index.onnx import cores
 from index.search import Hit, fuse
-from qa.calibrate import cross_fit, fit, judge
-from qa.confidence import load_calibration
+from qa.calibrate import Judged, Reading, cross_fit, fit, judge
+from qa.confidence import Calibration, load_calibration
 from qa.reader import load_reader, reader_folder
 
 BUILD = Path("build/benchmark")
@@ -78,17 +78,30 @@ def fusion(libraries: Path, sample: int | None) -> None:
 
 
 def calibration(libraries: Path, sample: int | None) -> None:
-    """Fit the shipped confidence, on questions that the `squad` part does not ask, over SQuAD's library."""
-    with Library(libraries / "squad", load_embedder()) as library:
-        found = list(readings(library, load_reader(), held_out_sample(sample)))
+    """Fit the shipped confidence, over both libraries: on SQuAD questions that the `squad` part does not ask and on the
+    news questions of the earlier weeks. Judged on those, each fifth by a fit on the others, and on the later weeks."""
+    earlier, later = news_halves()
     current = load_calibration(reader_folder())
-    for name, judged in (
-        ("shipped", [(one, current) for one in judge(found, current)]),
-        ("fitted, each fifth by a fit on the others", cross_fit(found)),
+    read: dict[str, list[Reading]] = {}
+    for name, library, questions in (
+        ("squad", "squad", held_out_sample(sample)),
+        ("news, earlier", "news", earlier),
+        ("news, later", "news", later),
     ):
-        given = [one.confidence >= its.threshold for one, its in judged]
-        print(f"{name}: {confidence_report([one for one, _ in judged], given)}")
-    print(json.dumps(fit(found).json()))
+        with Library(libraries / library, load_embedder()) as opened:
+            read[name] = list(readings(opened, load_reader(), questions))
+    alone = read["squad"] + read["news, earlier"]
+    fitted = fit(alone)
+    _show("squad and earlier news, shipped", [(one, current) for one in judge(alone, current)])
+    _show("squad and earlier news, fitted on the other fifths", cross_fit(alone))
+    for name, one in (("shipped", current), ("fitted on squad alone", fit(read["squad"])), ("fitted on both", fitted)):
+        _show(f"later news, {name}", [(judged, one) for judged in judge(read["news, later"], one)])
+    print(json.dumps(fitted.json()))
+
+
+def _show(name: str, judged: Sequence[tuple[Judged, Calibration]]) -> None:
+    report = confidence_report([one for one, _ in judged], [one.confidence >= its.threshold for one, its in judged])
+    print(f"{name}: {report}", flush=True)
 
 
 def reciprocal_rank(

@@ -9,6 +9,7 @@ import numpy as np
 from index.embed import Vectors
 from index.store import Keys
 
+
 class DenseIndex:
     """Passage keys and their vectors. Ids are the store's keys (`IndexIDMap2`), so a removal shifts nothing."""
 

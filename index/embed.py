@@ -62,7 +62,7 @@ def load_embedder(name: str = DEFAULT_EMBEDDER, runtime: Runtime | None = None) 
     Raises ModelNotFound where there is none on this machine, not one in safetensors, or no graph where one is needed.
     """
     folder = embedder_folder(name)
-    graph = _DEFAULT_GRAPH if name == DEFAULT_EMBEDDER else folder / GRAPH
+    graph = graph_path(name)
     if choose_runtime(graph, runtime) is Runtime.ONNX:
         return OnnxEmbedder(name, folder, graph)
     return SentenceTransformersEmbedder(name, folder)
@@ -73,6 +73,11 @@ def choose_runtime(graph: Path, wanted: Runtime | None) -> Runtime:
     if wanted is Runtime.ONNX and not graph.is_file():
         raise ModelNotFound(f"{graph} is not there; make it with: pullquote export {graph.parent}")
     return wanted or (Runtime.ONNX if graph.is_file() else Runtime.TORCH)
+
+
+def graph_path(name: str) -> Path:
+    """Where the graph of an embedder is, or would be. Raises ModelNotFound."""
+    return _DEFAULT_GRAPH if name == DEFAULT_EMBEDDER else embedder_folder(name) / GRAPH
 
 
 def embedder_folder(name: str = DEFAULT_EMBEDDER) -> Path:
@@ -211,7 +216,7 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
     def forward(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return (torch.nn.functional.normalize(model(inputs)["sentence_embedding"]),)
 
-    graph = target or folder / GRAPH
+    graph = target or graph_path(name)
     export_graph(model, forward, names, ["vectors"], folder, graph, max_tokens=model.max_seq_length)
     return graph
 

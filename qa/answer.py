@@ -3,6 +3,7 @@
 import math
 import string
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
@@ -200,19 +201,22 @@ def groups(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 
 def warm_up(library: Library, reader: Reader) -> None:
-    """Load models and indexes now rather than at the first question."""
+    """Load models and indexes now rather than at the first question, the reader beside the others."""
     article = make_article("Nothing was asked.")
-    library.search("What was asked?", 1)
-    reader.read("What was asked?", [Passage(article, 0, len(article.text))])
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(reader.read, "What was asked?", [Passage(article, 0, len(article.text))])
+        library.search("What was asked?", 1)
+        loading.result()
 
 
 def why_none(hits: Sequence[Hit], candidates: Sequence[Candidate], threshold: float) -> NoAnswer | None:
     """The reason not to answer with the first candidate, if any."""
     if not hits:
         return NoAnswer.NOTHING_RETRIEVED
-    if not candidates or candidates[0].evidence.score <= 0:
-        return NoAnswer.NOTHING_ANSWERS
-    return NoAnswer.BELOW_THRESHOLD if candidates[0].confidence < threshold else None
+    if candidates and candidates[0].confidence >= threshold:
+        return None
+    answers = candidates and candidates[0].evidence.score > 0  # the reader would rather answer with it than not
+    return NoAnswer.BELOW_THRESHOLD if answers else NoAnswer.NOTHING_ANSWERS
 
 
 def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:

@@ -44,14 +44,14 @@ class Judged:
     answerable: bool
 
 
-def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibration:
-    """The calibration fitted on these readings.
+def fit(readings: Sequence[Reading], max_error: float | None = None, least: int = MIN_READINGS) -> Calibration:
+    """The calibration fitted on these readings, of which at least `least` must have a candidate.
 
     Its threshold is the one at which most questions are handled rightly, or with `max_error` the least at which at
     most this share of the answers given is wrong. Raises InvalidInput where there are too few questions, none or only
     such whose best candidate is right, or no threshold keeps to `max_error`.
     """
-    calibration = _fit_weights(readings)
+    calibration = _fit_weights(readings, least)
     found = judge(readings, calibration)
     threshold = best_threshold(found) if max_error is None else threshold_within(found, max_error)
     return replace(calibration, threshold=threshold, stop=best_stop(readings, calibration))
@@ -64,7 +64,7 @@ def cross_fit(readings: Sequence[Reading], max_error: float | None = None) -> li
     judged = []
     for number, held_out in enumerate(folds):
         others = [reading for other, fold in enumerate(folds) if other != number for reading in fold]
-        calibration = fit(others, max_error)
+        calibration = fit(others, max_error, least=1)  # whether there are enough is for the whole to say
         judged += [(one, calibration) for one in judge(held_out, calibration)]
     return judged
 
@@ -137,15 +137,15 @@ def _columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.
     )
 
 
-def _fit_weights(readings: Sequence[Reading]) -> Calibration:
+def _fit_weights(readings: Sequence[Reading], least: int) -> Calibration:
     best: list[Evidence] = []
     right: list[bool] = []
     for reading in readings:
         if ranked := rank(reading.read, Calibration()):
             best.append(ranked[0].evidence)
             right.append(reading.right(ranked[0].spans[0].text))
-    if len(best) < MIN_READINGS:
-        raise InvalidInput(f"{len(best)} questions with candidates are too few to fit on; give at least {MIN_READINGS}")
+    if len(best) < least:
+        raise InvalidInput(f"{len(best)} questions with candidates are too few to fit on; give at least {least}")
     if len(set(right)) < 2:
         raise InvalidInput("the best candidates are all right, or all wrong: there is nothing to fit")
     names = [name for name in FEATURES if name != "lag"]  # the best candidate never lags

@@ -156,7 +156,8 @@ def ask(
     """
     filter = make_filter(article, source, since, until)
     with open_library(library, embedder, runtime) as opened:
-        answers = load_answers(opened, reader, runtime)
+        with err.status("Loading the models …"):
+            answers = load_answers(opened, reader, runtime, now=True)
         for text in _questions(question):
             with err.status("Reading …"):
                 answer = answers(Question(text, hits, filter, threshold, budget_ms, exhaustive))

@@ -116,7 +116,10 @@ def calibrate(
             ),
         }
         if to is not None:
-            to.write_text(json.dumps(fitted.json(), indent=1) + "\n", encoding="utf-8")
+            try:
+                to.write_text(json.dumps(fitted.json(), indent=1) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise InvalidInput(f"{to}: {error.strerror}") from None
         elif not dry_run:
             note_calibration(opened, folder, fitted)
     if as_json:

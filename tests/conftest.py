@@ -1,7 +1,11 @@
-"""Fakes and fixtures: a toy embedder that needs no model, and libraries made with it."""
+"""Fakes and fixtures: a toy embedder that needs no model, libraries made with it, and the command line."""
 
+import io
+import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -13,6 +17,9 @@ from index.article import Article, make_article
 from index.embed import Embedder, Vectors, load_embedder
 from index.library import Library, Outcome
 from index.passage import TokenSpans
+from qa import cli, cli_models, cli_options, confidence
+from qa.confidence import Calibration
+from qa.reader import Reader
 
 # The same examples in every run, and no time limit on one: this may be a busy machine.
 settings.register_profile("pullquote", derandomize=True, database=None, deadline=None)
@@ -126,3 +133,51 @@ def articles() -> list[Article]:
 def word_pieces() -> TokenSpans:
     """The tokenizer of the shipped embedder; its model is never loaded."""
     return load_embedder().token_spans
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended; `lines` are its standard output as JSON."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict]:  # type: ignore[type-arg]
+        return [json.loads(line) for line in self.out.split("\n") if line]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    embedder: Embedder,
+    reader: Reader,  # each module that runs commands has its own
+    tmp_path: Path,
+) -> Run:
+    """Run the command line in an empty directory, with the library there unless told otherwise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("PULLQUOTE_LIBRARY", raising=False)
+    monkeypatch.setattr(cli_options, "load_embedder", lambda name, runtime: embedder)
+    monkeypatch.setattr(cli_options, "load_reader", lambda name, runtime: reader)
+    monkeypatch.setattr(cli_models, "load_reader", lambda name, runtime: reader)
+    monkeypatch.setattr(confidence, "load_calibration", lambda folder: Calibration())
+
+    def run_once(*arguments: str, stdin: str | bytes = "", library: str | None = "library") -> Ran:
+        before = [] if library is None else ["--library", library]
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "argv", ["pullquote", *before, *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        return Ran(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run_once

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from eval import benchmark
-from eval.benchmark import calibration_error, reciprocal_rank
-from eval.gold import GoldQuestion, read_gold, sampled
-from eval.run import Result
-from index.article import Article, make_article
+from eval import bench_data, benchmark
+from eval.benchmark import reciprocal_rank
+from eval.gold import read_gold, sampled
+from index.article import Article
 from index.formats import read_file
-from index.library import Validity
-from qa.answer import Answer, Candidate, Citation
 
 
 def test_reciprocal_rank_by_hand() -> None:
@@ -30,29 +27,6 @@ def test_reciprocal_rank_by_hand() -> None:
 def test_reciprocal_rank_with_another_constant_and_ties() -> None:
     assert reciprocal_rank({7: 0.5, 5: 0.5}, {}, constant=0) == [(5, 1.0), (7, 0.5)]
     assert reciprocal_rank({}, {}) == []
-
-
-def result(confidence: float | None, *accepted: str) -> Result:
-    """What became of a question that was answered "Oslo" with this confidence, or with nothing."""
-    found = Citation(make_article("Oslo."), 0, 4, 0, 5)
-    best = None if confidence is None else Candidate(confidence, 1.0, (found,))
-    answer = Answer("?", best, None, confidence or 0.0, (), (), {"total": 1.0})
-    return Result(GoldQuestion("?", accepted), answer, 0.0, 0.0, None)
-
-
-def test_calibration_error_by_hand() -> None:
-    results = [
-        result(1.0, "Oslo"),
-        result(0.9, "Rome"),  # with the one above: 0.95 sure, half of them right, two of four
-        result(0.25, "Rome"),  # off by 0.25, one of four
-        result(0.35),  # off by 0.35, one of four: nothing is right where there is no answer
-        result(None, "Oslo"),  # no candidate, no confidence
-    ]
-    assert calibration_error(results) == pytest.approx(0.45 * 2 / 4 + 0.25 / 4 + 0.35 / 4)
-
-
-def test_calibration_error_of_the_perfectly_sure() -> None:
-    assert calibration_error([result(1.0, "Oslo"), result(0.0, "Rome")]) == 0.0
 
 
 def test_without_the_data_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -89,14 +63,6 @@ def test_parts_run_in_the_order_given(
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("##")] == ["## squad", "## news"]
 
 
-def test_citation_is_checked_against_the_file_s_text() -> None:
-    texts = {"a": "In Oslo."}
-    citation = {"article": "a", "start": 3, "end": 7, "quote": "Oslo"}
-    assert benchmark._validity(citation, texts) is Validity.VALID  # type: ignore[arg-type]
-    assert benchmark._validity({**citation, "start": 2}, texts) is Validity.STALE  # type: ignore[arg-type]
-    assert benchmark._validity({**citation, "article": "b"}, texts) is Validity.STALE  # type: ignore[arg-type]
-
-
 def test_questions_whose_answer_is_in_no_article_count_as_having_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -106,8 +72,8 @@ def test_questions_whose_answer_is_in_no_article_count_as_having_none(
         {"question": "Who?", "answers": ["Oslo"], "answer_in": []},
     ]
     (tmp_path / "news" / "questions.jsonl").write_text("\n".join(map(json.dumps, records)))
-    monkeypatch.setattr(benchmark, "DATA", tmp_path)
-    assert [(gold.question, gold.answers) for gold in benchmark._news_questions()] == [
+    monkeypatch.setattr(bench_data, "DATA", tmp_path)
+    assert [(gold.question, gold.answers) for gold in bench_data.news_questions()] == [
         ("Where?", ("Oslo",)),
         ("Who?", ()),
     ]
@@ -122,7 +88,7 @@ def test_sample_is_the_same_each_time_and_none_is_all() -> None:
 
 @pytest.mark.shared
 def test_gold_offsets_of_squad_match_the_articles_made_of_the_same_file() -> None:
-    file = Path(__file__).parents[1] / benchmark.DATA / "squad" / "dev-v1.1.json"
+    file = Path(__file__).parents[1] / bench_data.DATA / "squad" / "dev-v1.1.json"
     if not file.is_file():
         pytest.skip(f"the benchmark data is not at {file}")
     texts = {item.id: item.text for item in read_file(file) if isinstance(item, Article)}
@@ -133,8 +99,3 @@ def test_gold_offsets_of_squad_match_the_articles_made_of_the_same_file() -> Non
         if one.article is None or one.start is None or not texts[one.article].startswith(one.answers[0], one.start)
     ]
     assert (len(texts), len(gold), misplaced) == (23, 5_191, [])
-
-
-def test_best_threshold_weighs_wrong_answers_against_withheld_ones() -> None:
-    judged = [(0.9, True, True), (0.6, True, True), (0.5, False, False), (0.4, True, False), (0.2, False, False)]
-    assert benchmark.best_threshold(judged) == (0.51, 0.8)

@@ -12,7 +12,7 @@ from index.article import Article, make_article
 from index.library import Validity
 from index.passage import Passage
 from index.search import Hit
-from qa.answer import Answer, Ask, NoAnswer, Question, merge
+from qa.answer import Answer, Ask, Candidate, NoAnswer, Question, cite, rank
 from qa.confidence import Calibration
 from qa.reader import Span
 from qa.wire import CitationJSON
@@ -37,11 +37,12 @@ def answer(
         Span(passage, start := ARTICLE.text.index(word), start + len(word), 9.0 - number)
         for number, word in enumerate(words.split())
     ]
-    candidates = merge(spans, Calibration())
+    ranked = rank([(Hit(passage, 1.0, 1.0, 1.0), spans)], Calibration())
+    candidates = [Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans))) for one in ranked]
     best = candidates[0] if given and candidates else None
     reason = None if best else NoAnswer.BELOW_THRESHOLD
     others = tuple(candidates[1:] if best else candidates)
-    return Answer("?", best, reason, 0.9, others, hits, {"total": total})
+    return Answer("?", best, reason, 0.9, others, hits, 0, True, {"total": total})
 
 
 def fake(answers: dict[str, Answer]) -> Ask:
@@ -128,7 +129,7 @@ def test_shares_of_nothing_are_none() -> None:
     assert (one.answerable_em, one.no_answer_accuracy) == (100.0, None)
 
 
-def test_question_is_asked_with_k_and_threshold() -> None:
+def test_question_is_asked_as_it_was_told_to() -> None:
     asked: list[Question] = []
 
     def ask(question: Question) -> Answer:
@@ -136,8 +137,13 @@ def test_question_is_asked_with_k_and_threshold() -> None:
         return ANSWERS["right"]
 
     evaluate(ask, GOLD[:1], k=3, threshold=0.25)
+    evaluate(ask, GOLD[:1], exhaustive=True)
     evaluate(ask, GOLD[:1])
-    assert asked == [Question("right", 3, threshold=0.25), Question("right", 10, threshold=None)]
+    assert asked == [
+        Question("right", 3, threshold=0.25),
+        Question("right", exhaustive=True),
+        Question("right", 10, threshold=None, budget_ms=None, exhaustive=False),
+    ]
 
 
 @pytest.mark.parametrize(

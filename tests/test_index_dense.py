@@ -1,7 +1,9 @@
 """Exact search by inner product, with the store's keys as ids."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -76,3 +78,14 @@ def test_saved_and_loaded(index: DenseIndex, vectors: Vectors, tmp_path: Path) -
     loaded.add(keys(10), vectors[:1])
     assert sorted(loaded.keys.tolist()) == sorted(index.keys.tolist())
     assert loaded.scores(vectors[0], [10])[10] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("allowed", [None, keys(10, 13)])
+def test_search_uses_one_thread_whatever_thread_asks(index: DenseIndex, vectors: Vectors, allowed: Keys | None) -> None:
+    # OpenMP keeps the number for each thread apart, and the server searches in threads of its own
+    def searched() -> tuple[list[int], int]:
+        return list(index.search(vectors[0], 1, allowed)), faiss.omp_get_max_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert searched() == ([10], 1)
+        assert pool.submit(searched).result() == ([10], 1)

@@ -1,7 +1,9 @@
-"""Graphs on weights: packing, parity with PyTorch, and every way a graph can be the wrong one."""
+"""Graphs on weights: packing, threads, and every way a graph can be the wrong one."""
 
 import json
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index import onnx
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, OnnxModel, about_path, config_hash, pack, padded
+from index.onnx import GRAPH, OnnxModel, about_path, config_hash, cores, pack, padded
 from qa.reader import reader_folder
 
 
@@ -65,6 +68,34 @@ def test_padding_changes_nothing() -> None:
     long = {name: np.pad(array, ((0, 0), (0, 30))) for name, array in short.items()}
     for one, other in zip(model.run(short), model.run(long), strict=True):
         np.testing.assert_allclose(one, other[:, :20], atol=1e-4)
+
+
+def test_model_runs_on_all_cores_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (cores(), 1, 3):
+        monkeypatch.setattr(onnx, "cores", lambda number=number: number)
+        options = OnnxModel(reader_folder() / GRAPH, reader_folder())._session.get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (number, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot keep a process to some cores")
+def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5} if process == 0 else set())
+    assert cores() == 3
+
+
+@pytest.mark.parametrize(("counted", "number"), [(4, 4), (None, 1)])
+def test_cores_where_that_is_not_told(monkeypatch: pytest.MonkeyPatch, counted: int | None, number: int) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: counted)
+    assert cores() == number
+
+
+def test_model_may_be_run_from_several_threads_at_once() -> None:
+    model = OnnxModel(reader_folder() / GRAPH, reader_folder())
+    alone = model.run(inputs(1, 30))[0]
+    with ThreadPoolExecutor(4) as pool:
+        for output in pool.map(lambda _: model.run(inputs(1, 30))[0], range(8)):
+            np.testing.assert_allclose(output, alone, atol=1e-5)
 
 
 def test_graph_is_small_since_it_has_no_weights() -> None:

@@ -8,22 +8,23 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from conftest import Ran, Run
 
 from index import library as index_library
-from index.embed import Embedder
+from index.embed import Embedder, Runtime
 from index.library import DATABASE, Library
 from index.lock import write_lock
 from index.passage import Passage
-from qa import cli, cli_add
+from qa import answer as answering
+from qa import cli_add, cli_options, confidence
 from qa.confidence import Calibration
-from qa.reader import Span
+from qa.reader import Reader, Span
 
 CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -51,45 +52,9 @@ class ToyReader:
         ]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended; `lines` are its standard output as JSON."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict]:  # type: ignore[type-arg]
-        return [json.loads(line) for line in self.out.split("\n") if line]
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], embedder: Embedder, tmp_path: Path) -> Run:
-    """Run the command line in an empty directory, with the library there unless told otherwise."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("PULLQUOTE_LIBRARY", raising=False)
-    monkeypatch.setattr(cli, "load_embedder", lambda name: embedder)
-    monkeypatch.setattr(cli, "load_reader", lambda name: ToyReader())
-    monkeypatch.setattr(cli, "load_calibration", lambda folder: Calibration())
-
-    def run_once(*arguments: str, stdin: str | bytes = "", library: str | None = "library") -> Ran:
-        before = [] if library is None else ["--library", library]
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "argv", ["pullquote", *before, *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return Ran(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run_once
+def reader() -> ToyReader:
+    return ToyReader()
 
 
 @pytest.fixture
@@ -372,6 +337,37 @@ def test_ask_with_filters(filled: Run, arguments: tuple[str, ...], answer: str |
     assert filled("ask", "Who won?", "--json", *arguments).lines[0]["answer"] == answer
 
 
+@pytest.fixture
+def eight(run: Run) -> Run:
+    """The command line with eight articles added, each with a place; P1 is what the reader knows best."""
+    records = [{"id": f"a{n}", "text": f"{'ferry ' * (8 - n)}sailed in fog to P{n}."} for n in range(8)]
+    assert run("add", "-", stdin="\n".join(map(json.dumps, records))).out.startswith("8 added")
+    return run
+
+
+def test_ask_reads_no_more_than_it_needs_unless_told_to(eight: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confidence, "load_calibration", lambda folder: Calibration(stop=0.7))  # "in fog" has 0.73
+    [answer] = eight("ask", "Where did the ferry sail?", "--json").lines
+    assert (answer["answer"], answer["unread"], answer["complete"], len(answer["citations"])) == ("in fog", 5, True, 3)
+    [whole] = eight("ask", "Where did the ferry sail?", "--json", "--exhaustive").lines
+    assert (whole["answer"], whole["unread"], whole["complete"], len(whole["citations"])) == ("in fog", 0, True, 8)
+
+
+def test_ask_within_a_budget(eight: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(1_000))
+    monkeypatch.setattr(answering, "perf_counter", lambda: next(seconds))  # each look at the clock is a second later
+    [answer] = eight("ask", "Where did the ferry sail?", "--json", "--budget-ms", "1").lines
+    assert (answer["answer"], answer["unread"], answer["complete"], len(answer["citations"])) == ("in fog", 5, False, 3)
+    [whole] = eight("ask", "Where did the ferry sail?", "--json", "--budget-ms", "1e6").lines
+    assert (whole["unread"], whole["complete"], len(whole["citations"])) == (0, True, 8)
+
+
+@pytest.mark.parametrize(("budget", "code"), [("0", 2), ("-1", 2), ("soon", 2), ("inf", 64)])
+def test_bad_budget(filled: Run, budget: str, code: int) -> None:
+    ran = filled("ask", "Who won?", f"--budget-ms={budget}")
+    assert (ran.code, ran.out, "budget" in ran.err) == (code, "", True)
+
+
 def test_search(filled: Run) -> None:
     ran = filled("search", "chess cup", "-k", "1", "--json")
     assert [(hit["article"], hit["start"], hit["end"]) for hit in ran.lines] == [("chess", 0, 62)]
@@ -559,6 +555,7 @@ def test_add_makes_the_library_and_what_leads_to_it(run: Run, tmp_path: Path) ->
         ("remove", "x"),
         ("verify",),
         ("eval", "gold.jsonl"),
+        ("calibrate", "gold.jsonl"),
     ],
 )
 def test_missing_library(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -608,11 +605,11 @@ def test_library_remembers_its_embedder(
 ) -> None:
     asked: list[str] = []
 
-    def load(name: str) -> Embedder:
+    def load(name: str, runtime: Runtime | None) -> Embedder:
         asked.append(name)
         return other_embedder if name == "other" else embedder
 
-    monkeypatch.setattr(cli, "load_embedder", load)
+    monkeypatch.setattr(cli_options, "load_embedder", load)
     assert filled("search", "chess").code == 0
     ran = filled("search", "chess", "--embedder", "other")
     assert asked == ["toy", "other"]
@@ -623,7 +620,7 @@ def test_library_remembers_its_embedder(
 
 @pytest.mark.parametrize("option", ["--embedder", "--reader"])
 def test_wrong_model_folder(filled: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str) -> None:
-    monkeypatch.setattr(cli, f"load_{option[2:]}", ORIGINAL[option])
+    monkeypatch.setattr(cli_options, f"load_{option[2:]}", ORIGINAL[option])
     (tmp_path / "folder").mkdir()
     for name, message in (
         ("./none", "./none is no model folder; give a folder with config.json and *.safetensors"),
@@ -633,7 +630,39 @@ def test_wrong_model_folder(filled: Run, monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert (ran.code, ran.out, ran.err) == (78, "", f"error: {message}\n")
 
 
-ORIGINAL = {"--embedder": cli.load_embedder, "--reader": cli.load_reader}
+ORIGINAL = {"--embedder": cli_options.load_embedder, "--reader": cli_options.load_reader}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runtime"),
+    [((), None), (("--runtime", "onnx"), Runtime.ONNX), (("--runtime", "torch"), Runtime.TORCH)],
+)
+def test_runtime_is_that_of_embedder_and_reader(
+    filled: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    embedder: Embedder,
+    reader: Reader,
+    arguments: tuple[str, ...],
+    runtime: Runtime | None,
+) -> None:
+    loaded: list[tuple[str, Runtime | None]] = []
+
+    def load_embedder(name: str, runtime: Runtime | None) -> Embedder:
+        loaded.append((name, runtime))
+        return embedder
+
+    def load_reader(name: str, runtime: Runtime | None) -> Reader:
+        loaded.append((name, runtime))
+        return reader
+
+    monkeypatch.setattr(cli_options, "load_embedder", load_embedder)
+    monkeypatch.setattr(cli_options, "load_reader", load_reader)
+    assert filled("ask", "Who won?", "--json", *arguments).lines[0]["answer"] == "Castle FC"
+    assert loaded == [("toy", runtime), ("pullquote-minilm", runtime)]
+
+
+def test_unknown_runtime(filled: Run) -> None:
+    assert filled("ask", "Who won?", "--runtime", "steam").code == 2
 
 
 # input that is not right

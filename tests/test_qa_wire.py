@@ -1,6 +1,7 @@
 """The JSON of answers, hits, articles and verifications."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from index.article import Article, make_article
 from index.library import Validity, Verification
 from index.passage import Passage
 from index.search import Hit
-from qa.answer import Answer, NoAnswer, merge
+from qa.answer import Answer, Candidate, NoAnswer, cite, rank
 from qa.confidence import Calibration
 from qa.reader import Span
 from qa.wire import (
@@ -52,10 +53,13 @@ def answer(article: Article) -> Answer:
         Span(passage, TEXT.index(word), TEXT.index(word) + len(word), score)
         for word, score in (("Oslo", 2.0), ("Rome", 1.0))
     ]
-    best, *others = merge(found, Calibration())
-    hits = (Hit(passage, 0.912345, 0.5, 12.0),)
+    hit = Hit(passage, 0.912345, 0.5, 12.0)
+    best, *others = (
+        Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans)))
+        for one in rank([(hit, found)], Calibration())
+    )
     times = {"search": 1.26, "read": 2.0, "total": 3.26}
-    return Answer("Where was it?", best, None, best.confidence, tuple(others), hits, times)
+    return Answer("Where was it?", best, None, best.confidence, tuple(others), (hit,), 0, True, times)
 
 
 def as_sent(value: object) -> object:
@@ -111,6 +115,8 @@ def test_answer_word_for_word(answer: Answer) -> None:
                 "lexical": 12.0,
             }
         ],
+        "unread": 0,
+        "complete": True,
         "milliseconds": {"search": 1.3, "read": 2.0, "total": 3.3},
     }
 
@@ -129,7 +135,7 @@ def test_offsets_agree_with_the_text(answer: Answer) -> None:
 
 
 def test_no_answer() -> None:
-    answer = Answer("Who?", None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), {"total": 0.04})
+    answer = Answer("Who?", None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), 0, True, {"total": 0.04})
     assert as_sent(answer_json(answer)) == {
         "question": "Who?",
         "answer": None,
@@ -138,8 +144,15 @@ def test_no_answer() -> None:
         "citations": [],
         "alternatives": [],
         "hits": [],
+        "unread": 0,
+        "complete": True,
         "milliseconds": {"total": 0.0},
     }
+
+
+def test_answer_that_left_hits_unread(answer: Answer) -> None:
+    shown = as_sent(answer_json(replace(answer, unread=7, complete=False)))
+    assert shown == {**answer_json(answer), "unread": 7, "complete": False}
 
 
 def test_keys_are_those_of_the_types(answer: Answer, article: Article) -> None:

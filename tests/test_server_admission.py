@@ -26,7 +26,7 @@ def reading(path: Path, waiting: int) -> Iterator[tuple[TestClient, Callable[[],
     def ask(question: Question) -> Answer:
         begun.set()
         assert go_on.wait(SECONDS)
-        return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), {})
+        return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), 0, True, {})
 
     with serving(path, TREATY, ask=ask, waiting=waiting) as client, ThreadPoolExecutor(1) as other:
         asked = other.submit(client.post, "/v1/ask", json={"question": "When?"})

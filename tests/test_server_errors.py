@@ -277,7 +277,7 @@ def test_after_an_unexpected_error_the_server_goes_on(tmp_path: Path) -> None:
     def ask(question: Question) -> Answer:
         for failure in failures:
             raise failure
-        return Answer(question.text, None, None, 0.0, (), (), {})
+        return Answer(question.text, None, None, 0.0, (), (), 0, True, {})
 
     with serving(tmp_path, ask=ask, waiting=0) as client:
         statuses = [client.post("/v1/ask", json={"question": "When?"}).status_code for _ in range(2)]

@@ -38,14 +38,16 @@ def test_every_part_of_a_question_reaches_ask(tmp_path: Path) -> None:
 
     def ask(question: Question) -> Answer:
         asked.append(question)
-        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), {})
+        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), 0, True, {})
 
     filter = {"articles": ["a"], "sources": ["b", "c"], "since": "2023-01-01", "until": "2023-12-31T09:30:00+02:00"}
     with serving(tmp_path, ask=ask) as client:
-        response = client.post("/v1/ask", json={"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25})
+        whole = {"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25, "budget_ms": 250, "exhaustive": True}
+        response = client.post("/v1/ask", json=whole)
     assert response.json()["answer"] is None
     assert response.json()["reason"] == "nothing retrieved"
     assert (asked[0].text, asked[0].k, asked[0].threshold) == ("Why?", 3, 0.25)
+    assert (asked[0].budget_ms, asked[0].exhaustive) == (250.0, True)
     assert asked[0].filter.articles == {"a"}
     assert asked[0].filter.sources == {"b", "c"}
     assert (asked[0].filter.since, asked[0].filter.until) == ("2023-01-01", "2023-12-31T07:30:00Z")
@@ -56,13 +58,46 @@ def test_null_is_the_same_as_left_out(tmp_path: Path) -> None:
 
     def ask(question: Question) -> Answer:
         asked.append(question)
-        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), {})
+        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), 0, True, {})
 
     with serving(tmp_path, ask=ask) as client:
         client.post("/v1/ask", json={"question": "Why?"})
-        client.post("/v1/ask", json={"question": "Why?", "filter": None, "threshold": None})
+        client.post("/v1/ask", json={"question": "Why?", "filter": None, "threshold": None, "budget_ms": None})
         client.post("/v1/ask", json={"question": "Why?", "filter": {"articles": None, "since": None}})
     assert asked == [Question("Why?")] * 3
+
+
+def test_answer_says_what_was_left_unread(tmp_path: Path) -> None:
+    def ask(question: Question) -> Answer:
+        return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), 7, False, {})
+
+    with serving(tmp_path, ask=ask) as client:
+        answer = client.post("/v1/ask", json={"question": "Why?", "budget_ms": 1}).json()
+    assert (answer["unread"], answer["complete"]) == (7, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("budget_ms", 0, "Input should be greater than or equal to 1"),
+        ("budget_ms", -5, "Input should be greater than or equal to 1"),
+        ("budget_ms", 600_001, "Input should be less than or equal to 600000"),
+        ("budget_ms", "100", "Input should be a valid number"),
+        ("exhaustive", 1, "Input should be a valid boolean"),
+        ("exhaustive", None, "Input should be a valid boolean"),
+    ],
+)
+def test_how_to_read_that_cannot_be(tmp_path: Path, field: str, value: object, message: str) -> None:
+    with serving(tmp_path) as client:
+        response = client.post("/v1/ask", json={"question": "Why?", field: value})
+    assert response.status_code == 422
+    assert error(response)["details"] == [{"place": f"body.{field}", "message": message}]
+
+
+def test_search_reads_nothing_and_takes_no_budget(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY) as client:
+        response = client.post("/v1/search", json={"question": "Why?", "budget_ms": 100})
+    assert [detail["place"] for detail in error(response)["details"]] == ["body.budget_ms"]
 
 
 def test_search_finds_by_words_best_first(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from index.library import Library
 from qa.answer import Answer, Ask, Candidate, Citation, Question
+from qa.confidence import Evidence
 from server.app import create_app
 
 TREATY = {
@@ -32,8 +33,9 @@ def quoting(library: Library) -> Ask:
         hits = library.search(question.text, question.k, question.filter)
         passage = hits[0].passage
         place = (passage.start, passage.end)
-        best = Candidate(0.9, 3.0, (Citation(passage.article, *place, *place),))
-        return Answer(question.text, best, None, 0.9, (), tuple(hits), {"total": 1.0})
+        evidence = Evidence(score=3.0, margin=3.0, fused=1.0, cosine=0.5, places=1, words=9)
+        best = Candidate(0.9, evidence, (Citation(passage.article, *place, *place),))
+        return Answer(question.text, best, None, 0.9, (), tuple(hits), 0, True, {"total": 1.0})
 
     return ask
 
