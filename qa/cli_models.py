@@ -158,7 +158,7 @@ def train(
     and run the same command with `--resume` to go on.
     """
     from qa.cli_train import train_files  # here, since torch takes seconds that no other command waits for
-    from qa.train import Settings
+    from qa.training.train import Settings
 
     passes = 1 if minutes is None and epochs is None else epochs
     settings = Settings(rate, seed, minutes, passes, read_share(held_out))

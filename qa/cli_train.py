@@ -25,13 +25,13 @@ from index.formats.squad import paragraph_starts
 from index.library import Library
 from index.passage import Passage
 from qa import cli_show as show
-from qa.batches import Encoder
-from qa.checkpoint import State
-from qa.examples import Windows
-from qa.labels import LabelledQuestion, hold_out, nearest_answer, nearest_sentence
 from qa.reader import load_reader, reader_folder
-from qa.train import DataFile, Plan, Progress, Report, Settings, base_folder, check, train
-from qa.trained import finish
+from qa.training.batches import Encoder
+from qa.training.checkpoint import State
+from qa.training.examples import Windows
+from qa.training.labels import LabelledQuestion, hold_out, nearest_answer, nearest_sentence
+from qa.training.result import finish
+from qa.training.train import DataFile, Plan, Progress, Report, Settings, base_folder, check, train
 
 _MEASURED = 500
 """Held-out questions read before and after, of each sort: half a minute each."""

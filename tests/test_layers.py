@@ -16,7 +16,7 @@ LAYERS = {
 }
 COMMAND_LINE = "qa/cli*.py"
 RUNS_IT = "qa/__main__.py"
-TRAINING = ["qa/train.py", "qa/batches.py", "qa/checkpoint.py", "qa/trained.py"]
+TRAINING = ["qa/training/*"]
 ROOMS = {
     "apsw": ["index/store.py"],
     "faiss": ["index/dense.py"],
@@ -131,7 +131,7 @@ def test_planted_import_is_reported(path: str, planted: str, reported: str) -> N
         ("index/onnx.py", "import onnxruntime"),
         ("index/export.py", "import onnx\nimport torch\nfrom onnxscript import optimizer"),
         ("qa/torch_model.py", "import torch\nimport transformers"),
-        ("qa/train.py", "import torch\nimport transformers"),
+        ("qa/training/train.py", "import torch\nimport transformers"),
         ("index/embed.py", "import torch\nimport sentence_transformers\nfrom transformers.utils import logging"),
     ],
 )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from qa.labels import words
+from qa.training.labels import words
 
 _KINDS = re.compile(
     r"(?P<month>\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\b)"

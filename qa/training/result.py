@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from index.onnx import GRAPH, about_path, config_hash
-from qa.checkpoint import FOLDER
+from qa.training.checkpoint import FOLDER
 
 RECORD = "training.json"
 

@@ -21,12 +21,12 @@ from index.errors import ArticleNotFound, InvalidInput, LibraryNotFound, ModelNo
 from index.library import Library
 from index.passage import Passage
 from qa import cli_train
-from qa.batches import Batch
 from qa.cli_train import read_files, train_files
-from qa.examples import Kind
-from qa.labels import LabelledQuestion
 from qa.reader import load_reader, reader_folder
-from qa.train import Plan, Progress, Settings, base_folder, batch_loss, train
+from qa.training.batches import Batch
+from qa.training.examples import Kind
+from qa.training.labels import LabelledQuestion
+from qa.training.train import Plan, Progress, Settings, base_folder, batch_loss, train
 
 TOWNS = [
     "Norhaven",

@@ -15,13 +15,13 @@ from transformers.utils import logging
 
 from index.embed import DEFAULT_EMBEDDER, embedder_folder, model_fingerprint, model_folder
 from index.errors import InvalidInput, ModelNotFound
-from qa.batches import Batch, Encoder, make_pool
-from qa.checkpoint import State, has_checkpoint, read_state, restore, write_checkpoint
-from qa.examples import Windows
-from qa.labels import LabelledQuestion
 from qa.reader import DEFAULT_READER, reader_folder
 from qa.torch_model import load_model
-from qa.trained import write_model
+from qa.training.batches import Batch, Encoder, make_pool
+from qa.training.checkpoint import State, has_checkpoint, read_state, restore, write_checkpoint
+from qa.training.examples import Windows
+from qa.training.labels import LabelledQuestion
+from qa.training.result import write_model
 
 _WARM_UP_STEPS = 200
 _WARM_UP_SHARE = 0.06
@@ -147,7 +147,7 @@ def train(
     clock: Clock | None = None,
 ) -> State:
     """Train and write the reader to `plan.out`; returns the totals. The checkpoint stays there, so that what follows
-    may be interrupted too, until `qa.trained.finish` removes it.
+    may be interrupted too, until `qa.training.result.finish` removes it.
 
     What `report`, called after each step, raises goes through; the last checkpoint is then there to resume.
     """

@@ -10,11 +10,11 @@ import pytest
 
 from index.article import Article, make_article
 from index.errors import ModelNotFound
-from qa.alter import altered
-from qa.batches import Encoder, make_pool
-from qa.examples import Kind, Window, Windows, around, paragraphs
-from qa.labels import LabelledQuestion, hold_out, nearest_answer, nearest_sentence, words
 from qa.reader import reader_folder
+from qa.training.alter import altered
+from qa.training.batches import Encoder, make_pool
+from qa.training.examples import Kind, Window, Windows, around, paragraphs
+from qa.training.labels import LabelledQuestion, hold_out, nearest_answer, nearest_sentence, words
 
 BRIDGE = (
     "The bridge at Saltgate was shut on Monday. Engineers had found 14 cracks in the deck. "

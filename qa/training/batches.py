@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from index.errors import ModelNotFound
 from index.onnx import json_object, pack, padded
-from qa.examples import WINDOW_TOKENS, Kind, Window, Windows
+from qa.training.examples import WINDOW_TOKENS, Kind, Window, Windows
 
 _MAX_QUESTION_TOKENS = 128
 """The reader cuts questions here too."""

@@ -12,8 +12,8 @@ import numpy as np
 from index.article import Article
 from index.lexical import LexicalIndex
 from index.passage import Passage, Slice, sentences
-from qa.alter import altered
-from qa.labels import LabelledQuestion, words
+from qa.training.alter import altered
+from qa.training.labels import LabelledQuestion, words
 
 WINDOW_TOKENS = 384
 """Most tokens of question and text together, as the reader reads them."""
