@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from eval.bench_data import gold_paragraphs, library_of, news_questions, squad_sample
-from eval.confidence import ConfidenceReport, confidence_report, right_answer
+from eval.confidence import ConfidenceReport, judged_report, right_answer
 from eval.gold import GoldQuestion, sampled
 from eval.metrics import auroc, exact_match, f1
 from eval.run import Result, best_candidate, evaluate, report
@@ -140,11 +140,11 @@ def _ask(libraries: Path, name: str, questions: Sequence[GoldQuestion]) -> None:
 
 def _confidence(results: Sequence[Result], calibration: Calibration) -> ConfidenceReport:
     judged = [
-        Judged(best.confidence, right_answer(result.gold, best.text), result.gold.answerable)
+        (Judged(best.confidence, right_answer(result.gold, best.text), result.gold.answerable), calibration)
         for result in results
         if (best := best_candidate(result.answer)) is not None
     ]
-    return confidence_report(judged, [one.confidence >= calibration.threshold for one in judged])
+    return judged_report(judged)
 
 
 def _print(values: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from eval import bench_reader
 from eval.bench_data import DATA, held_out_sample, news_halves, news_questions, squad_sample
 from eval.bench_reader import matrix_rate
-from eval.confidence import confidence_report, readings
+from eval.confidence import judged_report, readings
 from eval.run import holds
 from index.embed import load_embedder
 from index.library import CANDIDATES, Library
@@ -100,8 +100,7 @@ def calibration(libraries: Path, sample: int | None) -> None:
 
 
 def _show(name: str, judged: Sequence[tuple[Judged, Calibration]]) -> None:
-    report = confidence_report([one for one, _ in judged], [one.confidence >= its.threshold for one, its in judged])
-    print(f"{name}: {report}", flush=True)
+    print(f"{name}: {judged_report(judged)}", flush=True)
 
 
 def reciprocal_rank(

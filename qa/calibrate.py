@@ -44,17 +44,24 @@ class Judged:
     answerable: bool
 
 
-def fit(readings: Sequence[Reading], max_error: float | None = None, least: int = MIN_READINGS) -> Calibration:
-    """The calibration fitted on these readings, of which at least `least` must have a candidate.
+def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibration:
+    """The calibration fitted on these readings.
 
     Its threshold is the one at which most questions are handled rightly, or with `max_error` the least at which at
     most this share of the answers given is wrong. Raises InvalidInput where there are too few questions, none or only
     such whose best candidate is right, or no threshold keeps to `max_error`.
     """
-    calibration = _fit_weights(readings, least)
-    found = judge(readings, calibration)
-    threshold = best_threshold(found) if max_error is None else threshold_within(found, max_error)
-    return replace(calibration, threshold=threshold, stop=best_stop(readings, calibration))
+    candidates = sum(any(spans for _, spans in reading.read) for reading in readings)
+    if candidates < MIN_READINGS:
+        raise InvalidInput(
+            f"{candidates} questions with candidates are too few to fit on; give at least {MIN_READINGS}"
+        )
+    calibration = _fitted(readings, max_error)
+    if max_error is not None and math.isinf(calibration.threshold):
+        raise InvalidInput(
+            f"no confidence keeps the errors of these questions within {max_error:.0%}; allow more of them: --max-error"
+        )
+    return calibration
 
 
 def cross_fit(readings: Sequence[Reading], max_error: float | None = None) -> list[tuple[Judged, Calibration]]:
@@ -64,9 +71,17 @@ def cross_fit(readings: Sequence[Reading], max_error: float | None = None) -> li
     judged = []
     for number, held_out in enumerate(folds):
         others = [reading for other, fold in enumerate(folds) if other != number for reading in fold]
-        calibration = fit(others, max_error, least=1)  # whether there are enough is for the whole to say
+        calibration = _fitted(others, max_error)
         judged += [(one, calibration) for one in judge(held_out, calibration)]
     return judged
+
+
+def _fitted(readings: Sequence[Reading], max_error: float | None) -> Calibration:
+    """As `fit`; its threshold is infinite where none keeps to `max_error`."""
+    calibration = _fit_weights(readings)
+    found = judge(readings, calibration)
+    threshold = best_threshold(found) if max_error is None else threshold_within(found, max_error)
+    return replace(calibration, threshold=threshold, stop=best_stop(readings, calibration))
 
 
 def judge(readings: Sequence[Reading], calibration: Calibration) -> list[Judged]:
@@ -88,16 +103,14 @@ def best_threshold(judged: Sequence[Judged]) -> float:
 
 
 def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
-    """The least confidence, in steps of 0.01, from which on at most `max_error` of the candidates are wrong. Raises
-    InvalidInput where none is."""
+    """The least confidence, in steps of 0.01, from which on at most `max_error` of the candidates are wrong; infinity
+    where none is."""
     confidence, right, _ = _columns(judged)
     for step in range(101):
         given = confidence >= step / 100
         if given.any() and (~right[given]).mean() <= max_error:
             return step / 100
-    raise InvalidInput(
-        f"no confidence keeps the errors of these questions within {max_error:.0%}; allow more of them: --max-error"
-    )
+    return math.inf
 
 
 def best_stop(readings: Sequence[Reading], calibration: Calibration) -> float:
@@ -137,15 +150,13 @@ def _columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.
     )
 
 
-def _fit_weights(readings: Sequence[Reading], least: int) -> Calibration:
+def _fit_weights(readings: Sequence[Reading]) -> Calibration:
     best: list[Evidence] = []
     right: list[bool] = []
     for reading in readings:
         if ranked := rank(reading.read, Calibration()):
             best.append(ranked[0].evidence)
             right.append(reading.right(ranked[0].spans[0].text))
-    if len(best) < least:
-        raise InvalidInput(f"{len(best)} questions with candidates are too few to fit on; give at least {least}")
     if len(set(right)) < 2:
         raise InvalidInput("the best candidates are all right, or all wrong: there is nothing to fit")
     names = [name for name in FEATURES if name != "lag"]  # the best candidate never lags

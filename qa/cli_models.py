@@ -1,7 +1,6 @@
 """The commands about models and gold questions: eval, calibrate, export."""
 
 import importlib.util
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +27,7 @@ from qa.cli_options import (
     read_share,
 )
 from qa.cli_verify import citation_fields
-from qa.confidence import calibration_for, note_calibration
+from qa.confidence import calibration_for, note_calibration, write_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
 
 GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, or JSONL; see the README.")]
@@ -95,7 +94,7 @@ def calibrate(
     """
     from rich.progress import track
 
-    from eval.confidence import confidence_report, readings
+    from eval.confidence import judged_report, readings
     from eval.gold import read_gold, sampled
     from qa.calibrate import cross_fit, fit, judge
 
@@ -106,20 +105,13 @@ def calibrate(
         asked = track(questions, "Reading", console=err, disable=not err.is_terminal)
         found = list(readings(opened, load_reader(reader, runtime), asked, hits))
         current = calibration_for(opened, folder)
-        before = judge(found, current)
         fitted = fit(found, error)
-        after, by = zip(*cross_fit(found, error), strict=True)
         reports = {
-            "before": confidence_report(before, [one.confidence >= current.threshold for one in before]),
-            "after": confidence_report(
-                after, [one.confidence >= its.threshold for one, its in zip(after, by, strict=True)]
-            ),
+            "before": judged_report([(one, current) for one in judge(found, current)]),
+            "after": judged_report(cross_fit(found, error)),
         }
         if to is not None:
-            try:
-                to.write_text(json.dumps(fitted.json(), indent=1) + "\n", encoding="utf-8")
-            except OSError as error:
-                raise InvalidInput(f"{to}: {error.strerror}") from None
+            write_calibration(to, fitted)
         elif not dry_run:
             note_calibration(opened, folder, fitted)
     if as_json:

@@ -127,6 +127,10 @@ def calibration(reports: Mapping[str, ConfidenceReport], fitted: Calibration) ->
             (f"coverage at {level} precision", [_share(one.coverage[level]) for one in columns])
             for level in next(iter(columns)).coverage
         ),
+        *(
+            (f"wrong of the most confident {share}", [_share(one.risk[share]) for one in columns])
+            for share in next(iter(columns)).risk
+        ),
         ("answered at the threshold", [_share(one.answered) for one in columns]),
         ("  of these right", [_share(one.answered_right) for one in columns]),
         ("handled rightly", [_share(one.handled) for one in columns]),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from index.embed import model_fingerprint
-from index.errors import ModelNotFound
+from index.errors import InvalidInput, ModelNotFound
 from index.library import Library
 from index.onnx import json_object
 
@@ -93,6 +93,14 @@ def calibration_for(library: Library, folder: Path) -> Calibration:
 def note_calibration(library: Library, folder: Path, calibration: Calibration) -> None:
     """Keep with the library a calibration that was fitted on it, for the reader in the folder. Raises LibraryBusy."""
     library.note(FILE, json.dumps({"reader": model_fingerprint(folder), "calibration": calibration.json()}))
+
+
+def write_calibration(file: Path, calibration: Calibration) -> None:
+    """For `load_calibration`, in a folder under the name FILE. Raises InvalidInput where nothing can be written."""
+    try:
+        file.write_text(json.dumps(calibration.json(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from None
 
 
 def read_calibration(stored: Mapping[str, object], where: str) -> Calibration:

@@ -85,6 +85,13 @@ def test_report_by_hand() -> None:
         brier=pytest.approx(100 * (0.01 + 0.04 + 0.36 + 0.25 + 0.04) / 5),
         risk_coverage_area=pytest.approx(100 * (0 + 0 + 1 / 3 + 2 / 4 + 3 / 5) / 5),
         coverage={"80%": 40.0, "90%": 40.0, "95%": 40.0},
+        risk={
+            "20%": 0.0,
+            "40%": 0.0,
+            "60%": pytest.approx(100 / 3),
+            "80%": pytest.approx(50.0),
+            "100%": pytest.approx(60.0),
+        },
         answered=60.0,
         answered_right=pytest.approx(100 * 2 / 3),
         handled=80.0,  # all but the third
