@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from eval.bench_data import gold_paragraphs, library_of, news_questions, squad_sample
+from eval.bench_data import (
+    gold_paragraphs,
+    library_of,
+    news_halves,
+    news_questions,
+    squad_sample,
+    write_distant_labels,
+)
 from eval.confidence import ConfidenceReport, judged_report, right_answer
 from eval.gold import GoldQuestion, sampled
 from eval.metrics import auroc, exact_match, f1
@@ -192,7 +199,7 @@ def _operations(question: str, passages: Sequence[Passage]) -> float:
 def cold(libraries: Path, sample: int | None) -> None:
     """`pullquote ask` on the demo articles, the whole process, in turns: seconds and peak memory."""
     with _scratch() as scratch:
-        command = [str(Path(sys.executable).with_name("pullquote")), "--library", str(scratch / "demo")]
+        command = _pullquote(scratch / "demo")
         subprocess.run([*command, "add", str(_DEMO)], check=True, stdout=subprocess.DEVNULL)
         runs: dict[str, list[tuple[float, float]]] = {runtime.value: [] for runtime in Runtime}
         for _ in range(_COLD_RUNS):
@@ -201,6 +208,27 @@ def cold(libraries: Path, sample: int | None) -> None:
     for runtime, measured in runs.items():
         seconds, mebibytes = (statistics.median(column) for column in zip(*measured, strict=True))
         print(f"{runtime}: {seconds:.2f} s, {mebibytes:,.0f} MiB at most; medians of {_COLD_RUNS}")
+
+
+def news_training(libraries: Path, sample: int | None) -> None:
+    """Does it help to train the shipped reader further on the earlier weeks' distant labels? Asked of the later ones,
+    nothing withheld."""
+    _, later = news_halves()
+    answerable = [gold for gold in later if gold.answerable]
+    library, _ = library_of(libraries, "news")
+    with library, _scratch() as scratch:
+        labels = scratch / "labels.jsonl"
+        print(f"{write_distant_labels(labels)} labels; {len(answerable)} questions to measure with")
+        command = [*_pullquote(libraries / "news"), "train", str(labels), "--out", str(scratch / "tuned")]
+        subprocess.run([*command, "--rate", "3e-5", "--epochs", "2", "--held-out", "0"], check=True)
+        for name, folder in (("shipped", reader_folder()), ("trained further", scratch / "tuned")):
+            ask = load(library, load_reader(str(folder)), Calibration(threshold=0.0))
+            scores = report(evaluate(ask, answerable, exhaustive=True), lambda citation: Validity.VALID)
+            print(f"{name}: EM {scores.best_em:.1f}, F1 {scores.best_f1:.1f}", flush=True)
+
+
+def _pullquote(library: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("pullquote")), "--library", str(library)]
 
 
 def _run(command: Sequence[str]) -> tuple[float, float]:

@@ -123,6 +123,7 @@ PARTS: dict[str, Callable[[Path, int | None], None]] = {
     "news": bench_reader.news,
     "fusion": fusion,
     "calibration": calibration,
+    "news-training": bench_reader.news_training,
 }
 
 if __name__ == "__main__":
