@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from index import errors
-from index.library import Library, Validity
+from index.library import Library, Validity, check_question
 from qa import cli_models
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Question
@@ -155,6 +155,8 @@ def ask(
     With "-" there is one answer per line of input; with `--json` each is one line of JSON.
     """
     filter = make_filter(article, source, since, until)
+    if question != "-":
+        check_question(question)  # rather than after the models are loaded
     with open_library(library, embedder, runtime) as opened:
         with err.status("Loading the models …"):
             answers = load_answers(opened, reader, runtime, now=True)

@@ -236,3 +236,14 @@ def test_trim_stays_within_bounds_and_is_idempotent(text: str, data: st.DataObje
 def test_trim_takes_no_letter_and_no_digit(text: str) -> None:
     first, last = trim(text, 0, len(text))
     assert not any(character.isalnum() for character in text[:first] + text[last:])
+
+
+@pytest.mark.parametrize("number", ["1,500", "1,500.25", "07:42", "3.7"])
+def test_a_quote_is_not_torn_out_of_a_number(number: str) -> None:
+    text = f"in {number}, 3. so"
+    offsets = [(position, position + 1) for position in range(len(text))]
+    starts, ends = word_edges(text, offsets)
+    first, last = 3, 3 + len(number) - 1
+    assert [place for place in range(first, last + 1) if starts[place]] == [first]
+    assert [place for place in range(first, last + 1) if ends[place]] == [last]
+    assert starts[text.index("3. so")]
