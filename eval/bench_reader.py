@@ -31,7 +31,7 @@ from index.embed import Runtime, load_embedder
 from index.library import Validity
 from index.onnx import GRAPH, cores
 from index.passage import Passage
-from qa.answer import load, warm_up
+from qa.answer import load, warm_up_reader, warm_up_search
 from qa.calibrate import Judged
 from qa.confidence import Calibration, load_calibration
 from qa.reader import ModelReader, Reader, load_reader, reader_folder
@@ -137,7 +137,8 @@ def _ask(libraries: Path, name: str, questions: Sequence[GoldQuestion]) -> None:
     with library, _scratch() as scratch:
         ways = [(way, one, True) for way, one in readers(reader_folder(), scratch).items()]
         for way, one, exhaustive in [*ways, ("as asked", load_reader(), False)]:
-            warm_up(library, one)
+            warm_up_search(library)
+            warm_up_reader(one)
             results = evaluate(load(library, one, calibration), questions, exhaustive=exhaustive)
             read = np.mean([len(result.answer.hits) - result.answer.unread for result in results])
             print(f"{way}: {read:.1f} passages read")
@@ -171,7 +172,8 @@ def speed(libraries: Path, sample: int | None) -> None:
     with library, _scratch() as scratch:
         ways = readers(reader_folder(), scratch)
         for one in ways.values():
-            warm_up(library, one)
+            warm_up_search(library)
+            warm_up_reader(one)
         for k in KS:
             seconds: dict[str, list[float]] = {way: [] for way in ways}
             work = []

@@ -139,10 +139,7 @@ class _FolderEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
+        return _load_tokenizer(self._folder)
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
@@ -162,7 +159,7 @@ class OnnxEmbedder(_FolderEmbedder):
 
     @cached_property
     def _cutting_tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer = _load_tokenizer(self._folder)
         tokenizer.enable_truncation(read_about(self._graph, self._folder).max_tokens or _MAX_TOKENS)
         return tokenizer
 
@@ -219,6 +216,13 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
     graph = target or graph_path(name)
     export_graph(model, forward, names, ["vectors"], folder, graph, max_tokens=model.max_seq_length)
     return graph
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _load_torch(folder: Path) -> "SentenceTransformer":

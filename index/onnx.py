@@ -43,8 +43,7 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors alone
         weights = _weights(folder, read_about(graph, folder).weights)
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
-        options.add_external_initializers(list(weights), values)
+        options.add_external_initializers(list(weights), list(weights.values()))
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no type of its own for it
@@ -98,14 +97,15 @@ def json_object(file: Path) -> dict[str, Any]:
     return value
 
 
-def _weights(folder: Path, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """The named weights in fp32. Raises ModelNotFound."""
+def _weights(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """The named weights in fp32, as onnxruntime takes them. Raises ModelNotFound."""
     weights = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
             with safe_open(path, "np") as file:
                 for name in set(names).intersection(file.keys()):
-                    weights[name] = file.get_tensor(name).astype(np.float32, copy=False)
+                    weight = file.get_tensor(name).astype(np.float32, copy=False)
+                    weights[name] = onnxruntime.OrtValue.ortvalue_from_numpy(weight)  # a copy: keep no other
     except (SafetensorError, OSError) as error:
         raise ModelNotFound(f"the safetensors in {folder} cannot be read: {error}") from None
     if missing := set(names) - weights.keys():

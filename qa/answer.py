@@ -3,7 +3,6 @@
 import math
 import string
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
@@ -200,13 +199,15 @@ def groups(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[start : start + GROUP]
 
 
-def warm_up(library: Library, reader: Reader) -> None:
-    """Load models and indexes now rather than at the first question, the reader beside the others."""
+def warm_up_search(library: Library) -> None:
+    """Load embedder and indexes now rather than at the first question."""
+    library.search("What was asked?", 1)
+
+
+def warm_up_reader(reader: Reader) -> None:
+    """Load the reader's model now rather than at the first question."""
     article = make_article("Nothing was asked.")
-    with ThreadPoolExecutor(1) as beside:
-        loading = beside.submit(reader.read, "What was asked?", [Passage(article, 0, len(article.text))])
-        library.search("What was asked?", 1)
-        loading.result()
+    reader.read("What was asked?", [Passage(article, 0, len(article.text))])
 
 
 def why_none(hits: Sequence[Hit], candidates: Sequence[Candidate], threshold: float) -> NoAnswer | None:

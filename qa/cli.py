@@ -4,7 +4,6 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,8 +28,8 @@ from qa.cli_options import (
     SourceOption,
     UntilOption,
     err,
-    load_answers,
     make_filter,
+    open_answers,
     open_library,
     out,
     print_json,
@@ -93,6 +92,8 @@ def settings(
     if not version and context.invoked_subcommand is None:
         context.fail("there is no command; see: pullquote --help")
     if version:
+        from importlib import metadata  # 30 ms that no other command waits for
+
         out.print(f"pullquote {metadata.version('pullquote')}")
         raise typer.Exit
     commands = getattr(context.command, "commands", {})
@@ -157,9 +158,7 @@ def ask(
     filter = make_filter(article, source, since, until)
     if question != "-":
         check_question(question)  # rather than after the models are loaded
-    with open_library(library, embedder, runtime) as opened:
-        with err.status("Loading the models …"):
-            answers = load_answers(opened, reader, runtime, now=True)
+    with open_answers(library, embedder, reader, runtime) as (_, answers):
         for text in _questions(question):
             with err.status("Reading …"):
                 answer = answers(Question(text, hits, filter, threshold, budget_ms, exhaustive))
@@ -283,9 +282,7 @@ def serve(
     """Serve the library over HTTP: POST /v1/ask and more, described at /docs."""
     from server.run import run  # here, so that other commands do not wait for a web framework
 
-    with open_library(library, embedder, runtime, create=True) as opened:
-        with err.status("Loading the models …"):
-            answers = load_answers(opened, reader, runtime, now=True)
+    with open_answers(library, embedder, reader, runtime, create=True) as (opened, answers):
         run(answers, opened, host, port)
 
 

@@ -20,7 +20,7 @@ from qa.cli_options import (
     ReaderOption,
     RuntimeOption,
     err,
-    load_answers,
+    open_answers,
     open_library,
     out,
     print_json,
@@ -52,8 +52,7 @@ def evaluate_gold(
     from eval.run import evaluate, report
 
     questions = sampled(read_gold(gold), sample, seed)
-    with open_library(library, embedder, runtime) as opened:
-        answers = load_answers(opened, reader, runtime)
+    with open_answers(library, embedder, reader, runtime) as (opened, answers):
         asked = track(questions, "Asking", console=err, disable=not err.is_terminal)
         results = evaluate(answers, asked, hits, threshold)
         scores = report(results, lambda cited: opened.verify(*citation_fields(cited)).validity)

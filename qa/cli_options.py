@@ -2,6 +2,9 @@
 
 import json
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +15,7 @@ from index.embed import DEFAULT_EMBEDDER, Runtime, load_embedder
 from index.errors import InvalidInput
 from index.library import DATABASE, Library
 from index.store import Filter
-from qa.answer import Ask, load, warm_up
+from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder
 
@@ -61,12 +64,20 @@ def open_library(
     return Library(library, load_embedder(embedder or DEFAULT_EMBEDDER, runtime), create=create)
 
 
-def load_answers(library: Library, reader_name: str, runtime: Runtime | None = None, *, now: bool = False) -> Ask:
-    """What answers questions; its models are loaded with the first one, or now."""
-    reader = load_reader(reader_name, runtime)
-    if now:
-        warm_up(library, reader)
-    return load(library, reader, calibration_for(library, reader_folder(reader_name)))
+@contextmanager
+def open_answers(
+    library: Path, embedder: str | None, reader: str, runtime: Runtime | None, *, create: bool = False
+) -> Iterator[tuple[Library, Ask]]:
+    """The library, and what answers questions from it, with all models loaded: the reader beside everything else, since
+    a person is waiting."""
+    folder, one = reader_folder(reader), load_reader(reader, runtime)
+    with ThreadPoolExecutor(1) as beside, err.status("Loading the models …") as status:
+        loading = beside.submit(warm_up_reader, one)
+        with open_library(library, embedder, runtime, create=create) as opened:
+            warm_up_search(opened)
+            loading.result()
+            status.stop()
+            yield opened, load(opened, one, calibration_for(opened, folder))
 
 
 def make_filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:

@@ -3,19 +3,22 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from eval.confidence import ConfidenceReport
-from eval.run import Report
 from index.article import Article
 from index.library import Validity, Verification
 from index.search import Hit
 from qa.answer import Answer, Candidate, Citation, NoAnswer
 from qa.confidence import Calibration
+
+if TYPE_CHECKING:  # what is imported here, every command waits for
+    from eval.confidence import ConfidenceReport
+    from eval.run import Report
 
 _MAX_PLACES = 3
 _MAX_CLOSEST = 3
@@ -83,7 +86,7 @@ def article(item: Article) -> RenderableType:
     return Group(facts, "", Text(_safe(item.text)))
 
 
-def report(scores: Report) -> RenderableType:
+def report(scores: "Report") -> RenderableType:
     """A gold evaluation as a table."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="left")
@@ -110,7 +113,7 @@ def report(scores: Report) -> RenderableType:
     return table
 
 
-def calibration(reports: Mapping[str, ConfidenceReport], fitted: Calibration) -> RenderableType:
+def calibration(reports: "Mapping[str, ConfidenceReport]", fitted: Calibration) -> RenderableType:
     """How good the confidence is before and after a fit, and what was fitted."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")

@@ -26,7 +26,8 @@ from qa.answer import (
     load,
     rank,
     said,
-    warm_up,
+    warm_up_reader,
+    warm_up_search,
     why_none,
 )
 from qa.confidence import Calibration, Evidence
@@ -611,7 +612,8 @@ def test_budget_that_is_none(filled: Library, budget_ms: float) -> None:
         ask(filled, {}, Question("Who won?", budget_ms=budget_ms))
 
 
-def test_warm_up_searches_and_reads(filled: Library) -> None:
+def test_warming_up_searches_and_reads(filled: Library) -> None:
     reader = ToyReader({})
-    warm_up(filled, reader)
+    warm_up_search(filled)
+    warm_up_reader(reader)
     assert [passage.text for passage in reader.passages] == ["Nothing was asked."]

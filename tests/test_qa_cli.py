@@ -658,7 +658,7 @@ def test_runtime_is_that_of_embedder_and_reader(
     monkeypatch.setattr(cli_options, "load_embedder", load_embedder)
     monkeypatch.setattr(cli_options, "load_reader", load_reader)
     assert filled("ask", "Who won?", "--json", *arguments).lines[0]["answer"] == "Castle FC"
-    assert loaded == [("toy", runtime), ("pullquote-minilm", runtime)]
+    assert loaded == [("pullquote-minilm", runtime), ("toy", runtime)]
 
 
 def test_unknown_runtime(filled: Run) -> None:
