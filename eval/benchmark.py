@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from eval import bench_reader
-from eval.bench_data import DATA, held_out_sample, news_halves, news_questions, squad_sample
+from eval.bench_data import DATA, SAMPLE, held_out_sample, news_halves, news_questions, squad_sample
 from eval.bench_reader import matrix_rate
 from eval.confidence import judged_report, readings
 from eval.run import holds
@@ -27,8 +27,6 @@ from qa.confidence import Calibration, load_calibration
 from qa.reader import load_reader, reader_folder
 
 BUILD = Path("build/benchmark")
-SAMPLE = 500
-"""Questions asked of SQuAD's library for daily use: 95 % of samples are within 4 points of the whole."""
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -26,6 +27,10 @@ _DEFAULT_GRAPH = Path(__file__).parent / "model" / GRAPH
 
 _BATCH_SIZE = 32
 _BATCH_TOKENS = 4_096
+_SAMPLES = ("Which missiles were shown?", "  In the NORTH, Saltgate's ferry hit the breakwater.  ", "word " * 600)
+_LARGEST_DIFFERENCE = 1e-4
+"""Of vectors from a graph and from PyTorch; a hundred times what rounding makes."""
+
 _MAX_TOKENS = 512
 """Tokens of a text a model is given that does not say how many it was made to see."""
 
@@ -63,15 +68,15 @@ def load_embedder(name: str = DEFAULT_EMBEDDER, runtime: Runtime | None = None) 
     """
     folder = embedder_folder(name)
     graph = graph_path(name)
-    if choose_runtime(graph, runtime) is Runtime.ONNX:
+    if choose_runtime(name, graph, runtime) is Runtime.ONNX:
         return OnnxEmbedder(name, folder, graph)
     return SentenceTransformersEmbedder(name, folder)
 
 
-def choose_runtime(graph: Path, wanted: Runtime | None) -> Runtime:
-    """Raises ModelNotFound where onnxruntime is wanted and there is no graph."""
+def choose_runtime(name: str, graph: Path, wanted: Runtime | None) -> Runtime:
+    """Raises ModelNotFound where onnxruntime is wanted and there is no graph of the model of that name."""
     if wanted is Runtime.ONNX and not graph.is_file():
-        raise ModelNotFound(f"{graph} is not there; make it with: pullquote export {graph.parent}")
+        raise ModelNotFound(f"{graph} is not there; make it with: pullquote export {name}")
     return wanted or (Runtime.ONNX if graph.is_file() else Runtime.TORCH)
 
 
@@ -113,11 +118,15 @@ def model_folder(name: str) -> Path:
     return folder
 
 
+_NOT_THE_MODEL = {about_path(Path(GRAPH)).name, "calibration.json", "training.json"}
+"""JSON that lies beside a model and says something about it."""
+
+
 def model_fingerprint(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's weights, configuration and tokenizer, 16 digits of it."""
     digest = sha256()
     files = {path for pattern in ("*.safetensors", "*.json", "*/config.json") for path in folder.glob(pattern)}
-    for path in sorted(files - {about_path(folder / GRAPH)}):
+    for path in sorted(path for path in files if path.name not in _NOT_THE_MODEL):
         digest.update(f"{path.relative_to(folder)}:{path.stat().st_size}:".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -198,23 +207,32 @@ class SentenceTransformersEmbedder(_FolderEmbedder):
 
 def export_embedder(name: str, target: Path | None = None) -> Path:
     """Write the graph of a sentence-transformers model, pooling and normalisation with it; returns where, by default
-    beside the weights. Raises ModelNotFound."""
+    where `load_embedder` looks. Raises ModelNotFound, also where the graph does not give the model's vectors;
+    InvalidInput where it cannot be written."""
     import torch  # as in _load_torch
 
-    from index.export import export_graph
+    from index.export import Traceable, export_graph
 
-    folder = embedder_folder(name)
+    folder, graph = embedder_folder(name), target or graph_path(name)
     model = _load_torch(folder)
-
-    names = [
+    names = tuple(
         name for name in ("input_ids", "attention_mask", "token_type_ids") if name in model.tokenizer.model_input_names
-    ]
+    )
 
     def forward(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return (torch.nn.functional.normalize(model(inputs)["sentence_embedding"]),)
 
-    graph = target or graph_path(name)
-    export_graph(model, forward, names, ["vectors"], folder, graph, max_tokens=model.max_seq_length)
+    with TemporaryDirectory(prefix="pullquote-") as scratch:
+        tried = Path(scratch) / GRAPH
+        traceable = Traceable(model, forward, names, ("vectors",), folder, model.max_seq_length)
+        export_graph(traceable, tried)
+        vectors = SentenceTransformersEmbedder(name, folder).encode(_SAMPLES)
+        if not np.allclose(OnnxEmbedder(name, folder, tried).encode(_SAMPLES), vectors, atol=_LARGEST_DIFFERENCE):
+            raise ModelNotFound(
+                f"{name} does to texts what its graph cannot, such as putting a prompt before them; "
+                "it can be run by PyTorch alone"
+            )
+        export_graph(traceable, graph)
     return graph
 
 

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from onnx import helper, numpy_helper
 from onnxscript import optimizer
 from safetensors import safe_open
 
-from index.onnx import About, about_path, config_hash
+from index.errors import InvalidInput, ModelNotFound
+from index.onnx import About, OnnxModel, about_path, config_hash, file_hash
 
 _OPSET = 23
 """The first with an Attention operator, which onnxruntime runs as one."""
@@ -24,6 +27,15 @@ _OPSET = 23
 _EXAMPLE_SHAPE = (2, 8)
 """Sequences and tokens of the inputs a model is traced with; the graph takes any."""
 
+
+_EXAMPLE_IDS = 1_000
+"""A vocabulary smaller than this is no language's."""
+
+_LEAST_COSINE, _LEAST_COSINE_INT8 = 0.9999, 0.98
+"""Of a graph's outputs and the model's."""
+
+_NO_FILE = "given when loaded"
+"""Where the graph says that weights are: a file that cannot be there, so that none is read that was not given."""
 
 _HEAD_OUTPUTS = 2
 """Of a reader's last layer: start and end."""
@@ -41,60 +53,96 @@ _INT8_CONSTANTS: dict[str, NDArray[Any]] = {
 Forward = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, ...]]
 
 
-def export_graph(
-    model: torch.nn.Module,
-    forward: Forward,
-    inputs: list[str],
-    outputs: list[str],
-    weights: Path,
-    target: Path,
-    *,
-    max_tokens: int | None = None,
-    int8: bool = False,
-) -> None:
-    """Write the graph of `forward`, which runs `model` on `inputs`, int64 tensors of shape (sequences, tokens), to its
-    `outputs`. Every tensor that the safetensors in the folder `weights` hold is named, not copied.
-    `max_tokens` is kept for an embedder; `int8` is as in `_quantize`.
+@dataclass(frozen=True, slots=True)
+class Traceable:
+    """A model in torch, and how it is run: `forward` takes `inputs`, int64 tensors of shape (sequences, tokens), to its
+    `outputs`. `folder` has its config.json and its weights as safetensors, fp16 or fp32; `max_tokens` is kept for an
+    embedder."""
+
+    model: torch.nn.Module
+    forward: Forward
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    folder: Path
+    max_tokens: int | None = None
+
+
+def export_graph(traceable: Traceable, target: Path, *, int8: bool = False) -> None:
+    """Write the graph of a model. Every weight is named, not copied; `int8` is as in `_quantize`.
+
+    Raises ModelNotFound where the graph does not give the model's results, InvalidInput where it cannot be written.
     """
-
-    class Traced(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return forward(dict(zip(inputs, tensors, strict=True)))
-
-    example = tuple(torch.ones(_EXAMPLE_SHAPE, dtype=torch.int64) for _ in inputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            Traced().eval(),
-            example,
-            dynamo=True,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=(({0: "sequences", 1: "tokens"},) * len(inputs),),
-            opset_version=_OPSET,
-            verbose=False,
-            optimize=False,
-        )
-        assert program is not None  # it is where dynamo is
-        # Linear layers transpose their weights: folded, the graph would need a copy of each.
-        optimizer.optimize_ir(program.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
-    exported = program.model_proto
-    names = _name_weights(exported.graph, weights)
+    exported = _traced(traceable)
+    names = _name_weights(exported.graph, traceable.folder)
     if int8:
         _quantize(exported.graph)
     for node in exported.graph.node:
         del node.metadata_props[:]  # where in which Python file it came from
         node.doc_string = ""
     del exported.graph.value_info[:], exported.metadata_props[:], exported.graph.metadata_props[:]
-    told = About(config_hash(weights), tuple(names), max_tokens)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, exported.SerializeToString())
-    _write(about_path(target), (json.dumps(asdict(told), indent=1) + "\n").encode())
+    with TemporaryDirectory(prefix="pullquote-") as scratch:
+        graph = Path(scratch) / target.name
+        graph.write_bytes(exported.SerializeToString())
+        about = About(config_hash(traceable.folder), file_hash(graph), tuple(names), traceable.max_tokens)
+        about_path(graph).write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
+        _check(traceable, graph, _LEAST_COSINE_INT8 if int8 else _LEAST_COSINE)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for made, to in ((graph, target), (about_path(graph), about_path(target))):
+                shutil.copyfile(made, to.with_suffix(f"{to.suffix}.tmp"))
+                to.with_suffix(f"{to.suffix}.tmp").replace(to)
+        except OSError as error:
+            raise InvalidInput(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _traced(traceable: Traceable) -> onnx.ModelProto:
+    """The model with its linear layers' weights transposed in the graph, since a copy would not follow the weights."""
+
+    class Traced(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = traceable.model
+
+        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return traceable.forward(dict(zip(traceable.inputs, tensors, strict=True)))
+
+    kept = {name: tensor.clone() for name, tensor in traceable.model.state_dict().items()}
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for parameter in traceable.model.parameters():
+            torch.nn.init.normal_(parameter)  # of tensors that are equal, one would stand for the others
+        program = torch.onnx.export(
+            Traced().eval(),
+            tuple(torch.ones(_EXAMPLE_SHAPE, dtype=torch.int64) for _ in traceable.inputs),
+            dynamo=True,
+            input_names=traceable.inputs,
+            output_names=traceable.outputs,
+            dynamic_shapes=(({0: "sequences", 1: "tokens"},) * len(traceable.inputs),),
+            opset_version=_OPSET,
+            verbose=False,
+            optimize=False,
+        )
+        assert program is not None  # it is where dynamo is
+        optimizer.optimize_ir(program.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
+    traceable.model.load_state_dict(kept)
+    return program.model_proto
+
+
+def _check(traceable: Traceable, graph: Path, least_cosine: float) -> None:
+    """Raises ModelNotFound where the graph gives other results than the model, as it does where a weight could not be
+    named."""
+    ids = np.random.default_rng(0).integers(1, _EXAMPLE_IDS, (2, 40))
+    arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    with torch.inference_mode():
+        expected = traceable.forward({name: torch.from_numpy(arrays[name]) for name in traceable.inputs})
+    for one, other in zip(expected, OnnxModel(graph, traceable.folder).run(arrays), strict=True):
+        cosine = torch.nn.functional.cosine_similarity(one.flatten(), torch.from_numpy(other).flatten(), dim=0)
+        if not cosine >= least_cosine:
+            raise ModelNotFound(
+                f"the model in {traceable.folder} cannot be run by onnxruntime: its graph gives other results; "
+                "were its weights saved as safetensors in fp16 or fp32, by the transformers of today?"
+            )
 
 
 def _name_weights(graph: onnx.GraphProto, folder: Path) -> list[str]:
@@ -109,7 +157,7 @@ def _name_weights(graph: onnx.GraphProto, folder: Path) -> list[str]:
             renamed[tensor.name] = tensor.name = name
             tensor.ClearField("raw_data")
             tensor.data_location = onnx.TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value="model.safetensors")
+            tensor.external_data.add(key="location", value=_NO_FILE)
     for node in graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = renamed.get(name, name)
@@ -175,12 +223,6 @@ def _steps(name: str, most: str) -> list[onnx.NodeProto]:
         helper.make_node("Div", [most, f"{name}.range"], [f"{name}.inverse"]),
         helper.make_node("Mul", [name, f"{name}.inverse"], [f"{name}.steps"]),
     ]
-
-
-def _write(target: Path, data: bytes) -> None:
-    temporary = target.with_suffix(".tmp")
-    temporary.write_bytes(data)
-    temporary.rename(target)
 
 
 def _weight_shapes(folder: Path) -> dict[str, list[int]]:

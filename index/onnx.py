@@ -24,10 +24,11 @@ Arrays = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is kept beside a graph: of which config.json it is, the names of the weights it needs, and for an embedder
-    the tokens of a text it was made to see."""
+    """What is kept beside a graph: of which configuration it is, its own hash, the names of the weights it needs, and
+    for an embedder the tokens of a text it was made to see."""
 
     config_sha256: str
+    graph_sha256: str
     weights: tuple[str, ...]
     max_tokens: int | None = None
 
@@ -47,7 +48,7 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no type of its own for it
-            raise ModelNotFound(f"{graph} cannot be run: {error}; make it again with: pullquote export") from None
+            raise ModelNotFound(f"{graph} cannot be run: {error}; make it again with: pullquote export MODEL") from None
         self.inputs = [given.name for given in self._session.get_inputs()]
 
     def run(self, inputs: Mapping[str, Arrays]) -> list[Arrays]:
@@ -60,11 +61,18 @@ def read_about(graph: Path, folder: Path) -> About:
     """Raises ModelNotFound, also where the graph is of another model than the folder's."""
     stored = json_object(about_path(graph))
     try:
-        about = About(str(stored["config_sha256"]), tuple(map(str, stored["weights"])), stored["max_tokens"])
+        about = About(
+            str(stored["config_sha256"]),
+            str(stored["graph_sha256"]),
+            tuple(map(str, stored["weights"])),
+            stored["max_tokens"],
+        )
     except (KeyError, TypeError) as error:
-        raise ModelNotFound(f"{about_path(graph)} is none of ours ({error!r}); run: pullquote export") from None
+        raise ModelNotFound(f"{about_path(graph)} is none of ours ({error!r}); run: pullquote export MODEL") from None
     if about.config_sha256 != config_hash(folder):
-        raise ModelNotFound(f"{graph} is the graph of another model than that in {folder}; run: pullquote export")
+        raise ModelNotFound(f"{graph} is the graph of another model than that in {folder}; run: pullquote export MODEL")
+    if about.graph_sha256 != file_hash(graph):
+        raise ModelNotFound(f"{graph} is not what {about_path(graph)} is about; run: pullquote export MODEL")
     return about
 
 
@@ -77,24 +85,47 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_NOT_SHAPE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
+_CONFIGURATION = ("config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+"""Of a model; the last three, and those of its parts, are an embedder's alone."""
+
+_NOT_SHAPE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "__version__"}
 
 
 def config_hash(folder: Path) -> str:
-    """SHA-256 of what a model's config.json says of its shape, however it is written and wherever it came from."""
-    config = {name: value for name, value in json_object(folder / "config.json").items() if name not in _NOT_SHAPE}
-    return sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of what a model's configuration says of its shape, however it is written and wherever it came from.
+    Raises ModelNotFound."""
+    files = [folder / name for name in _CONFIGURATION if name == "config.json" or (folder / name).exists()]
+    told = []
+    for file in [*files, *sorted(folder.glob("*/config.json"))]:
+        value = json_value(file)
+        if isinstance(value, dict):
+            value = {name: part for name, part in value.items() if name not in _NOT_SHAPE}
+        told.append([str(file.relative_to(folder)), value])
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a small file. Raises ModelNotFound."""
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelNotFound(f"{file} cannot be read: {error.strerror}") from None
 
 
 def json_object(file: Path) -> dict[str, Any]:
     """Raises ModelNotFound where the file is no JSON object."""
-    try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelNotFound(f"{file} cannot be read: {error}") from None
+    value = json_value(file)
     if not isinstance(value, dict):
         raise ModelNotFound(f"{file} cannot be read: it is no JSON object")
     return value
+
+
+def json_value(file: Path) -> Any:
+    """Raises ModelNotFound where the file is no JSON."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelNotFound(f"{file} cannot be read: {error}") from None
 
 
 def _weights(folder: Path, names: Sequence[str]) -> dict[str, Any]:

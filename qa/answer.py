@@ -139,13 +139,14 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
         hits = library.search(text, question.k, question.filter)
         searched = perf_counter()
         deadline = math.inf if question.budget_ms is None else began + question.budget_ms / 1000
-        stop = math.inf if question.exhaustive else calibration.stop
+        threshold = calibration.threshold if question.threshold is None else question.threshold
+        # What is not sure enough to be given settles nothing.
+        stop = math.inf if question.exhaustive else max(calibration.stop, threshold)
         ranked, unread, complete = _read(reader, text, hits, calibration, stop, deadline)
         candidates = [
             Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans)))
             for one in ranked[: 1 + _MAX_ALTERNATIVES]
         ]
-        threshold = calibration.threshold if question.threshold is None else question.threshold
         reason = why_none(hits, candidates, threshold)
         return Answer(
             question=text,
@@ -174,16 +175,19 @@ def _read(
     is not for want of time."""
     read: list[Read] = []
     ranked: list[Ranked] = []
+    complete = True
     for group in groups(hits):
         began = perf_counter()
         read.extend(zip(group, reader.read(text, [hit.passage for hit in group]), strict=True))
-        ranked = rank(read, calibration)
+        if not math.isinf(stop) or len(read) == len(hits):
+            ranked = rank(read, calibration)
         if ranked and ranked[0].confidence >= stop:
             break
         now = perf_counter()
         if len(read) < len(hits) and now + (now - began) > deadline:  # the next takes as long as this one
-            return ranked, len(hits) - len(read), False
-    return ranked, len(hits) - len(read), True
+            ranked, complete = rank(read, calibration), False
+            break
+    return ranked, len(hits) - len(read), complete
 
 
 def _check(question: Question) -> None:
@@ -224,15 +228,15 @@ def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
     """The different answers among the spans, best span first: spans that say the same are one answer; of spans that
     overlap in an article the best stands for all."""
     found = [(span, hit) for hit, spans in read for span in spans]
-    kept: list[tuple[Span, Hit]] = []
-    for span, hit in sorted(found, key=lambda pair: (-pair[0].score, pair[0].article.id, pair[0].start, pair[0].end)):
-        if not any(_overlap(span, other) for other, _ in kept):
-            kept.append((span, hit))
+    kept: dict[str, list[Span]] = {}
     grouped: dict[str, list[tuple[Span, Hit]]] = {}
-    for span, hit in kept:
-        grouped.setdefault(said(span.text), []).append((span, hit))
+    for span, hit in sorted(found, key=lambda pair: (-pair[0].score, pair[0].article.id, pair[0].start, pair[0].end)):
+        of_article = kept.setdefault(span.article.id, [])
+        if not any(span.start < other.end and other.start < span.end for other in of_article):
+            of_article.append(span)
+            grouped.setdefault(said(span.text), []).append((span, hit))
     scores = [group[0][0].score for group in grouped.values()]
-    ranked = []
+    ranked: list[Ranked] = []
     for place, group in enumerate(grouped.values()):
         span, hit = group[0]
         others = scores[:1] if place else scores[1:2]  # the best of them: the first, or the one behind it
@@ -244,7 +248,9 @@ def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
             places=len(group),
             words=max(1, len(span.text.split())),
         )
-        ranked.append(Ranked(calibration.confidence(evidence), evidence, tuple(span for span, _ in group)))
+        # One that the reader has behind another is not surer than that, whatever else speaks for it.
+        confidence = min([calibration.confidence(evidence), *(one.confidence for one in ranked[-1:])])
+        ranked.append(Ranked(confidence, evidence, tuple(span for span, _ in group)))
     return ranked
 
 
@@ -263,7 +269,3 @@ def cite(span: Span) -> Citation:
         if offset + start < span.end and span.start < offset + end
     ]
     return Citation(span.article, span.start, span.end, around[0][0], around[-1][1])
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one.article.id == other.article.id and one.start < other.end and other.start < one.end

@@ -51,11 +51,14 @@ def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibrat
     most this share of the answers given is wrong. Raises InvalidInput where there are too few questions, none or only
     such whose best candidate is right, or no threshold keeps to `max_error`.
     """
-    candidates = sum(any(spans for _, spans in reading.read) for reading in readings)
-    if candidates < MIN_READINGS:
+    judged = judge(readings, Calibration())
+    right = sum(one.right for one in judged)
+    if len(judged) < MIN_READINGS:
         raise InvalidInput(
-            f"{candidates} questions with candidates are too few to fit on; give at least {MIN_READINGS}"
+            f"{len(judged)} questions with candidates are too few to fit on; give at least {MIN_READINGS}"
         )
+    if not 0 < right < len(judged):
+        raise InvalidInput("the best candidates are all right, or all wrong: there is nothing to fit")
     calibration = _fitted(readings, max_error)
     if max_error is not None and math.isinf(calibration.threshold):
         raise InvalidInput(
@@ -114,8 +117,8 @@ def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
 
 
 def best_stop(readings: Sequence[Reading], calibration: Calibration) -> float:
-    """The least confidence at which reading may stop without losing more than half a percent of the right answers;
-    infinity where every one loses more."""
+    """The least confidence at which reading may stop without losing the right answer to more than half a percent of the
+    questions; infinity where every one loses more."""
     whole = [_right(reading.read, reading, calibration) for reading in readings]
     for stop in _STOPS:
         early = [_right(stopped(reading.read, calibration, stop), reading, calibration) for reading in readings]
@@ -157,8 +160,6 @@ def _fit_weights(readings: Sequence[Reading]) -> Calibration:
         if ranked := rank(reading.read, Calibration()):
             best.append(ranked[0].evidence)
             right.append(reading.right(ranked[0].spans[0].text))
-    if len(set(right)) < 2:
-        raise InvalidInput("the best candidates are all right, or all wrong: there is nothing to fit")
     names = [name for name in FEATURES if name != "lag"]  # the best candidate never lags
     features = np.array([[FEATURES[name](evidence) for name in names] for evidence in best])
     weights, intercept = logistic_regression(features, np.array(right, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""The commands about models and gold questions: eval, calibrate, export."""
+"""The commands about models and gold questions: eval, calibrate, train, export."""
 
 import importlib.util
 from dataclasses import asdict
@@ -109,7 +109,7 @@ def calibrate(
             "before": judged_report([(one, current) for one in judge(found, current)]),
             "after": judged_report(cross_fit(found, error)),
         }
-        if to is not None:
+        if to is not None and not dry_run:
             write_calibration(to, fitted)
         elif not dry_run:
             note_calibration(opened, folder, fitted)

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from eval.gold import GoldQuestion, read_gold
 from eval.metrics import exact_match, f1
 from index.article import Article, make_article
-from index.errors import ModelNotFound
+from index.errors import InvalidInput, ModelNotFound
 from index.formats import read_file
 from index.formats.squad import paragraph_starts
 from index.library import Library
@@ -71,6 +71,8 @@ def train_files(
         questions, files = read_files(gold, library)
         plan = Plan(folder, target, settings, files, Path(taught_by) if taught_by else None)
         check(plan, resume)
+    if not any(question.answerable for question in questions):
+        raise InvalidInput("none of the questions has an answer in an article that is known; there is nothing to learn")
     training, kept = hold_out(questions, settings.held_out, settings.seed)
     for file in files:
         err.print(show.safe(f"{file.name}: {file.questions:,} questions, {file.left_out:,} left out"), soft_wrap=True)
@@ -80,14 +82,14 @@ def train_files(
         _say(out, "before", before)
         with _reporting(err) as report:
             state = train(plan, training, report, resume=resume)
-        after = measure(target, folder, kept, settings.seed, err)
+        after = measure(target.resolve(), folder, kept, settings.seed, err)
         _say(out, "after", after)
         names = {"base": Path(base).name, "teacher": teacher and Path(teacher).name}
         finish(target, {**plan.describe(), **names, **_record(state, training, before, after)})
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command with --resume to go on from the last checkpoint.")
         return _INTERRUPTED
-    out.print(show.safe(f"the reader is in {target}; use it with: --reader {target}"), soft_wrap=True)
+    out.print(show.safe(f"the reader is in {target}; use it with: --reader {target.resolve()}"), soft_wrap=True)
     return 0
 
 
@@ -121,7 +123,7 @@ def _squad_entries(data: bytes) -> list[Any] | None:
 def _impossible(entries: Sequence[Any], articles: Mapping[str, Article]) -> Iterator[LabelledQuestion]:
     """SQuAD 2.0's questions that their paragraph does not answer, which `read_gold` gives without their paragraph."""
     for entry in entries:
-        article = articles.get(_id(entry["title"]))
+        article = articles.get(_id(entry.get("title")))
         starts = paragraph_starts([paragraph["context"] for paragraph in entry["paragraphs"]])
         for paragraph, start in zip(entry["paragraphs"], starts, strict=True):
             for asked in paragraph["qas"]:

@@ -109,11 +109,16 @@ def read_calibration(stored: Mapping[str, object], where: str) -> Calibration:
         weights, stop = stored["weights"], stored["stop"]
         if not isinstance(weights, Mapping) or not weights.keys() <= FEATURES.keys():
             raise ValueError(f"weights are of {', '.join(FEATURES)}")
-        return Calibration(
+        calibration = Calibration(
             {name: float(weight) for name, weight in weights.items()},
             float(str(stored["intercept"])),
             float(str(stored["threshold"])),
             math.inf if stop is None else float(str(stop)),
         )
+        if not all(map(math.isfinite, [calibration.intercept, *calibration.weights.values()])):
+            raise ValueError("a weight is no number")
+        if not 0 <= calibration.threshold <= 1 or math.isnan(calibration.stop):
+            raise ValueError("the threshold is not between 0 and 1, or the stop is no number")
+        return calibration
     except (ValueError, KeyError, TypeError) as error:
         raise ModelNotFound(f"{where} is no calibration of ours: {error!r}; run: pullquote calibrate GOLD") from None

@@ -71,7 +71,7 @@ def load_reader(name: str = DEFAULT_READER, runtime: Runtime | None = None) -> "
     """The reader of that name or folder, run by onnxruntime where there is a graph of it unless `runtime` says
     otherwise; the model itself is loaded when it first reads. Raises ModelNotFound."""
     folder = reader_folder(name)
-    return ModelReader(folder, choose_runtime(folder / GRAPH, runtime))
+    return ModelReader(folder, choose_runtime(name, folder / GRAPH, runtime))
 
 
 def reader_folder(name: str = DEFAULT_READER) -> Path:

@@ -34,13 +34,14 @@ class TorchModel:
 
     def export(self, graph: Path, *, int8: bool = False) -> None:
         """Write the model's graph; `int8` as in `export_graph`."""
-        from index.export import export_graph  # needs packages that only an export does
+        from index.export import Traceable, export_graph  # needs packages that only an export does
 
         def forward(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
             output = self._model(**inputs)
             return output.start_logits, output.end_logits
 
-        export_graph(self._model, forward, self.inputs, ["start_logits", "end_logits"], self._folder, graph, int8=int8)
+        traceable = Traceable(self._model, forward, tuple(self.inputs), ("start_logits", "end_logits"), self._folder)
+        export_graph(traceable, graph, int8=int8)
 
 
 def load_model(folder: Path) -> Any:

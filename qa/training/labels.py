@@ -67,7 +67,7 @@ def hold_out(
     """The questions to train with, and those of the `share` of articles, in [0, 1], that are kept out; at least one
     article of each unless the share is 0 or there is a single one."""
     articles = sorted({question.article.id for question in questions})
-    count = min(max(round(share * len(articles)), 1), len(articles) - 1) if share else 0
+    count = min(max(round(share * len(articles)), 1), len(articles) - 1) if share and articles else 0
     kept = set(random.Random(seed).sample(articles, count))
     training = [question for question in questions if question.article.id not in kept]
     return training, [question for question in questions if question.article.id in kept]

@@ -30,7 +30,7 @@ def write_model(model: Any, base: Path, out: Path) -> None:
             path.write_bytes(save(weights, {"format": "pt"}))
         for kept in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(base / kept, folder / kept)
-        if (base / GRAPH).is_file() and config_hash(base) == config_hash(folder):
+        if (base / GRAPH).is_file() and about_path(base / GRAPH).is_file() and config_hash(base) == config_hash(folder):
             for path in (base / GRAPH, about_path(base / GRAPH)):
                 shutil.copyfile(path, folder / path.name)
         for path in sorted(folder.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name)):
@@ -46,4 +46,4 @@ def finish(out: Path, record: Mapping[str, object]) -> None:
     unfinished = out / f"{RECORD}.unfinished"
     unfinished.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(unfinished, out / RECORD)
-    shutil.rmtree(out / FOLDER)
+    shutil.rmtree(out / FOLDER, ignore_errors=True)  # a training of no time has none

@@ -55,7 +55,7 @@ class Settings:
     epochs: int | None = None
     held_out: float = 0.05
     batch_tokens: int = 4_000
-    pool_batches: int = 32
+    pool_batches: int = 16
 
     def __post_init__(self) -> None:
         """Raises InvalidInput where there is nothing to end the run, or a number makes no sense."""
@@ -90,7 +90,7 @@ class Plan:
     teacher: Path | None = None
 
     def describe(self) -> dict[str, object]:
-        """Everything the weights depend on but the software's versions; two runs of one description make the same."""
+        """Everything the weights depend on but versions of software and, with `minutes`, how long the steps took."""
         return {
             "base": self.base.name,
             "base_fingerprint": model_fingerprint(self.base),
@@ -135,6 +135,10 @@ def check(plan: Plan, resume: bool) -> State:
         raise InvalidInput(f"{plan.out} holds an interrupted training; go on with --resume, or choose another folder")
     if plan.out.exists() and (not plan.out.is_dir() or any(plan.out.glob("*.safetensors"))):
         raise InvalidInput(f"{plan.out} is a file or holds a model already; choose another folder")
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"no folder can be made at {plan.out}: {error.strerror}") from None
     return State()
 
 
@@ -197,15 +201,15 @@ class _Run:
                     break
                 rate = self._step(batch, share)
                 report(self._progress((pool.next - position) * (number + 1) / len(pool.batches), rate))
-            self._advance(pool.next)
+            self._advance(pool.next, empty=not pool.batches)
             if self._clock() - saved >= _CHECKPOINT_SECONDS or self._share() >= 1:
                 write_checkpoint(self._plan.out, self._description, self.state, self.model, self.optimizer)
                 saved = self._clock()
 
-    def _advance(self, position: int) -> None:
+    def _advance(self, position: int, empty: bool) -> None:
         """Past a pool's questions, with the time that has gone by."""
         over = position == len(self._windows)
-        if over and self.state.steps == 0:
+        if over and empty and self.state.steps == 0:
             raise InvalidInput("no answer stands where its question says; there is nothing to learn from")
         self.state = replace(
             self.state,
