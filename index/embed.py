@@ -148,7 +148,7 @@ class _FolderEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return _load_tokenizer(self._folder)
+        return load_tokenizer(self._folder)
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
@@ -168,7 +168,7 @@ class OnnxEmbedder(_FolderEmbedder):
 
     @cached_property
     def _cutting_tokenizer(self) -> Tokenizer:
-        tokenizer = _load_tokenizer(self._folder)
+        tokenizer = load_tokenizer(self._folder)
         tokenizer.enable_truncation(read_about(self._graph, self._folder).max_tokens or _MAX_TOKENS)
         return tokenizer
 
@@ -236,8 +236,12 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
     return graph
 
 
-def _load_tokenizer(folder: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder; it neither pads nor cuts. Raises ModelNotFound."""
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers has no type of its own for it
+        raise ModelNotFound(f"{folder / 'tokenizer.json'} cannot be read: {error}") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

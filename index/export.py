@@ -125,8 +125,9 @@ def _traced(traceable: Traceable) -> onnx.ModelProto:
         )
         assert program is not None  # it is where dynamo is
         optimizer.optimize_ir(program.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
+        exported: onnx.ModelProto = program.model_proto  # a copy, made before the weights are the model's again
     traceable.model.load_state_dict(kept)
-    return program.model_proto
+    return exported
 
 
 def _check(traceable: Traceable, graph: Path, least_cosine: float) -> None:

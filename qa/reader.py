@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from index.article import Article
 from index.embed import Runtime, choose_runtime, model_folder
@@ -16,6 +16,7 @@ from index.errors import ModelNotFound
 from index.onnx import GRAPH, OnnxModel, json_object, pack, padded
 from index.passage import Passage
 from qa.decode import Logits, best_spans, trim, word_edges
+from qa.tokens import Pairs
 
 if TYPE_CHECKING:
     from qa.torch_model import TorchModel
@@ -24,9 +25,7 @@ DEFAULT_READER = "pullquote-minilm"
 """Names the reader shipped in `qa/model`."""
 
 _DEFAULT_FOLDER = Path(__file__).parent / "model"
-_WINDOW_TOKENS = 384
 _STRIDE_TOKENS = 128
-_MAX_QUESTION_TOKENS = 128
 _BATCH_TOKENS = 4_096
 """Tokens run through the model at once, padding included: keeps the activations in tens of megabytes."""
 
@@ -108,20 +107,16 @@ class ModelReader:
         return [_best_apart(found) for found in spans]
 
     def _windows(self, question: str, texts: Sequence[str]) -> list[_Window]:
-        asked = self._tokenizer.encode(question, add_special_tokens=False)
-        if len(asked.ids) > _MAX_QUESTION_TOKENS:
-            question = question[: asked.offsets[_MAX_QUESTION_TOKENS - 1][1]]
-        encodings = self._pair_tokenizer.encode_batch([(question, text) for text in texts])
         return [
             _Window(number, part)
-            for number, encoding in enumerate(encodings)
+            for number, encoding in enumerate(self._pairs.encode(question, texts))
             for part in (encoding, *encoding.overflowing)
         ]
 
     def _logits(self, encodings: Sequence[Encoding]) -> tuple[Logits, Logits]:
         """Start and end logits, each of shape (windows, longest window)."""
         inputs = {
-            "input_ids": padded([encoding.ids for encoding in encodings], self._padding_id),
+            "input_ids": padded([encoding.ids for encoding in encodings], self._pairs.padding_id),
             "attention_mask": padded([encoding.attention_mask for encoding in encodings], 0),
             "token_type_ids": padded([encoding.type_ids for encoding in encodings], 0),
         }
@@ -135,49 +130,15 @@ class ModelReader:
         offsets = [(first, _past_marks(text, last)) for first, last in encoding.offsets]
         starts, ends = word_edges(text, offsets)
         for span in best_spans(
-            start, end, starts & in_passage, ends & in_passage, self._null_token(encoding), _SPANS_PER_PASSAGE
+            start, end, starts & in_passage, ends & in_passage, self._pairs.null_token(encoding), _SPANS_PER_PASSAGE
         ):
             first, last = trim(text, offsets[span.first][0], offsets[span.last][1])
             if first < last:
                 yield Span(passage, passage.start + first, passage.start + last, span.score)
 
-    def _null_token(self, encoding: Encoding) -> int:
-        """Where both ends point when there is no answer: the classification token, first in nearly all models."""
-        return encoding.ids.index(self._null_id) if self._null_id in encoding.ids else 0
-
     @cached_property
-    def _config(self) -> dict[str, Any]:
-        return json_object(self._folder / "tokenizer_config.json")
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        try:
-            tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        except Exception as error:  # tokenizers has no type of its own for it
-            raise ModelNotFound(f"{self._folder / 'tokenizer.json'} cannot be read: {error}") from None
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
-
-    @cached_property
-    def _pair_tokenizer(self) -> Tokenizer:
-        """Cuts pairs that are too long for the model into windows that overlap by the stride."""
-        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
-        tokenizer.enable_truncation(_WINDOW_TOKENS, stride=_STRIDE_TOKENS, strategy="only_second")
-        return tokenizer
-
-    @cached_property
-    def _null_id(self) -> int:
-        return self._token_id("cls_token")
-
-    @cached_property
-    def _padding_id(self) -> int:
-        return self._token_id("pad_token")
-
-    def _token_id(self, name: str) -> int:
-        token = self._config.get(name)
-        text = token.get("content") if isinstance(token, dict) else token
-        return self._tokenizer.token_to_id(str(text)) or 0
+    def _pairs(self) -> Pairs:
+        return Pairs(self._folder, _STRIDE_TOKENS)
 
     @cached_property
     def _model(self) -> "OnnxModel | TorchModel":

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from transformers import BertConfig, BertForQuestionAnswering
 
 from index.article import Article
 from index.embed import OnnxEmbedder, Runtime, embedder_folder, export_embedder, load_embedder, model_fingerprint
@@ -72,7 +74,8 @@ def furthest(outputs: list[Arrays], expected: list[Arrays], inputs: dict[str, Ar
 
 def test_shipped_graph_gives_the_outputs_of_torch(inputs: dict[str, Arrays], expected: list[Arrays]) -> None:
     assert inputs["input_ids"].shape[0] >= 6
-    assert furthest(OnnxModel(reader_folder() / GRAPH, reader_folder()).run(inputs), expected, inputs) < 1e-4
+    # of 8 bits: near, and not the same
+    assert 1e-3 < furthest(OnnxModel(reader_folder() / GRAPH, reader_folder()).run(inputs), expected, inputs) < 1.5
 
 
 def test_exported_reader_gives_the_outputs_of_torch(
@@ -82,7 +85,8 @@ def test_exported_reader_gives_the_outputs_of_torch(
     graph = cli_models.export_model(str(folder), int8=False)
     assert graph == folder / GRAPH
     assert furthest(OnnxModel(graph, folder).run(inputs), expected, inputs) < 1e-4
-    assert json.loads(about_path(graph).read_text()) == json.loads(about_path(reader_folder() / GRAPH).read_text())
+    about, shipped = (json.loads(about_path(path / GRAPH).read_text()) for path in (folder, reader_folder()))
+    assert about | {"graph_sha256": ""} == shipped | {"graph_sha256": ""}
     assert (graph.stat().st_size < 100_000, model_fingerprint(folder)) == (True, before)
 
 
@@ -100,6 +104,7 @@ def test_graph_is_of_the_shape_not_of_the_weights(folder: Path, inputs: dict[str
     # what a training leaves behind: other numbers under the same names
     trained = folder.parent / "trained"
     shutil.copytree(reader_folder(), trained)
+    cli_models.export_model(str(trained), int8=False)
     weights = load_file(trained / "model.safetensors")
     save_file({name: value * np.float32(1.01) for name, value in weights.items()}, trained / "model.safetensors")
     outputs = OnnxModel(trained / GRAPH, trained).run(inputs)
@@ -173,12 +178,44 @@ def test_model_without_a_graph_is_run_by_torch(tmp_path: Path) -> None:
 def test_reader_without_a_graph_is_read_by_torch(passages: list[Passage]) -> None:
     by_torch = load_reader(runtime=Runtime.TORCH).read(QUESTION, passages)
     by_onnx = load_reader(runtime=Runtime.ONNX).read(QUESTION, passages)
-    for one, other in zip(by_torch, by_onnx, strict=True):
-        assert [(span.start, span.end) for span in one] == [(span.start, span.end) for span in other]
-        assert [span.score for span in one] == pytest.approx([span.score for span in other], abs=1e-3)
+    one, other = (
+        max((span for spans in found for span in spans), key=lambda span: span.score) for found in (by_torch, by_onnx)
+    )
+    assert (one.text, one.start, one.end) == (other.text, other.start, other.end)
+    assert one.score == pytest.approx(other.score, abs=1.5)
 
 
 def test_export_needs_packages_that_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_models.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InvalidInput, match=r"two more packages; run: pip install 'pullquote\[export\]'"):
         cli_models.export_model("all-MiniLM-L6-v2", int8=False)
+
+
+def test_graph_follows_weights_that_change(tmp_path: Path) -> None:
+    """Also those that are equal when the graph is made, such as the biases of a model that is new."""
+    config = BertConfig(
+        vocab_size=1_200, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    model = BertForQuestionAnswering(config).eval()
+    model.save_pretrained(tmp_path)
+    TorchModel(tmp_path).export(tmp_path / GRAPH)
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(tmp_path)
+    ids = np.arange(40).reshape(2, 20)
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    for one, other in zip(
+        OnnxModel(tmp_path / GRAPH, tmp_path).run(inputs), TorchModel(tmp_path).run(inputs), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_model_whose_weights_cannot_be_named_is_refused(tmp_path: Path) -> None:
+    config = BertConfig(
+        vocab_size=1_200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertForQuestionAnswering(config).to(torch.bfloat16).save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="its graph gives other results; were its weights saved as safetensors in"):
+        TorchModel(tmp_path).export(tmp_path / GRAPH)
+    assert not (tmp_path / GRAPH).exists()

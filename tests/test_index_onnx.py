@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from index import onnx
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, OnnxModel, about_path, config_hash, cores, pack, padded
+from index.onnx import GRAPH, OnnxModel, about_path, config_hash, cores, file_hash, pack, padded
 from qa.reader import reader_folder
 
 
@@ -132,8 +132,32 @@ def test_what_is_beside_the_graph_is_damaged(folder: Path, about: bytes) -> None
 @pytest.mark.parametrize("graph", [b"", b"no graph"])
 def test_damaged_graph(folder: Path, graph: bytes) -> None:
     (folder / GRAPH).write_bytes(graph)
+    with pytest.raises(ModelNotFound, match=r"is not what .*graph.json is about; run: pullquote export"):
+        OnnxModel(folder / GRAPH, folder)
+    say(folder, graph_sha256=file_hash(folder / GRAPH))
     with pytest.raises(ModelNotFound, match=r"cannot be run: .* make it again with: pullquote export"):
         OnnxModel(folder / GRAPH, folder)
+
+
+def say(folder: Path, **told: object) -> None:
+    """Change what is said of the graph."""
+    about = json.loads(about_path(folder / GRAPH).read_text())
+    about_path(folder / GRAPH).write_text(json.dumps(about | told))
+
+
+def test_weight_that_is_not_given_is_not_made_up(folder: Path) -> None:
+    names = json.loads(about_path(folder / GRAPH).read_text())["weights"]
+    say(folder, weights=[name for name in names if name != "bert.embeddings.word_embeddings.weight"])
+    with pytest.raises(ModelNotFound, match="cannot be run: "):
+        OnnxModel(folder / GRAPH, folder)
+
+
+@pytest.mark.parametrize("name", ["modules.json", "1_Pooling/config.json", "sentence_bert_config.json"])
+def test_config_hash_is_of_an_embedder_s_parts_too(folder: Path, name: str) -> None:
+    before = config_hash(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text('{"pooling_mode_cls_token": true}')
+    assert config_hash(folder) != before
 
 
 def test_damaged_weights(folder: Path) -> None:

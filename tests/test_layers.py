@@ -27,7 +27,7 @@ ROOMS = {
     "torch": ["index/embed.py", "index/export.py", "qa/torch_model.py", "eval/bench_reader.py", TRAINING],
     "transformers": ["index/embed.py", "qa/torch_model.py", TRAINING],
     "sentence_transformers": ["index/embed.py"],
-    "tokenizers": ["index/embed.py", "qa/reader.py", "qa/training/batches.py"],
+    "tokenizers": ["index/embed.py", "qa/reader.py", "qa/tokens.py"],
     "trafilatura": ["index/formats/html.py"],
     "markdown_it": ["index/formats/markdown.py"],
     "charset_normalizer": ["index/formats/encoding.py"],

@@ -120,7 +120,7 @@ class Pointer(ModelReader):
         self.windows = 0
 
     def _logits(self, encodings: Sequence[Encoding]) -> tuple[Logits, Logits]:
-        wanted = self._tokenizer.encode(self.word, add_special_tokens=False).ids
+        wanted = self._pairs.tokenizer.encode(self.word, add_special_tokens=False).ids
         self.windows += len(encodings)
         start, end = np.zeros((2, len(encodings), max(len(encoding.ids) for encoding in encodings)), dtype=np.float32)
         for row, encoding in enumerate(encodings):

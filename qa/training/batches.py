@@ -7,14 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
 
-from index.errors import ModelNotFound
-from index.onnx import json_object, pack, padded
-from qa.training.examples import WINDOW_TOKENS, Kind, Window, Windows
-
-_MAX_QUESTION_TOKENS = 128
-"""The reader cuts questions here too."""
+from index.onnx import pack, padded
+from qa.tokens import Pairs
+from qa.training.examples import Kind, Window, Windows
 
 _AROUND_CHARACTERS = 300
 """Text kept on each side of an answer whose window was too long for the model."""
@@ -57,51 +53,38 @@ class Pool:
 
 
 class Encoder:
-    """The tokenizer of a model's folder, as the reader uses it."""
+    """Windows in the tokens of a model's folder, as the reader sees them."""
 
     def __init__(self, folder: Path) -> None:
         """Raises ModelNotFound."""
-        config = json_object(folder / "tokenizer_config.json")
-        self._tokenizer = _tokenizer(folder)
-        self._pairs = _tokenizer(folder)
-        self._pairs.enable_truncation(WINDOW_TOKENS, strategy="only_second")
-        self._null_id = _token_id(self._tokenizer, config.get("cls_token"))
-        self.padding_id = _token_id(self._tokenizer, config.get("pad_token")) or 0
+        self._pairs = Pairs(folder)
+        self.padding_id = self._pairs.padding_id
 
     def has_vocabulary_of(self, other: "Encoder") -> bool:
         """Whether the two give the same tokens the same ids."""
-        mine: dict[str, int] = self._tokenizer.get_vocab()
-        return mine == other._tokenizer.get_vocab()
+        mine: dict[str, int] = self._pairs.tokenizer.get_vocab()
+        return mine == other._pairs.tokenizer.get_vocab()
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones left out."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        encodings = self._pairs.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
 
     def encode(self, window: Window) -> Example | None:
         """The window in tokens, cut to what the model sees; None where no token holds the answer."""
-        question = self._cut(window.question)
-        encoding = self._pairs.encode(question, window.text)
+        [encoding] = self._pairs.encode(window.question, [window.text])
         if window.answer is None:
-            null = self._null(encoding)
+            null = self._pairs.null_token(encoding)
             return Example(window.kind, encoding.ids, encoding.type_ids, null, null)
         start, end = window.answer
         if encoding.overflowing and encoding.char_to_token(end - 1, 1) is None:
             begin = max(start - _AROUND_CHARACTERS, 0)
-            encoding = self._pairs.encode(question, window.text[begin : end + _AROUND_CHARACTERS])
+            [encoding] = self._pairs.encode(window.question, [window.text[begin : end + _AROUND_CHARACTERS]])
             start, end = start - begin, end - begin
         first, last = encoding.char_to_token(start, 1), encoding.char_to_token(end - 1, 1)
         if first is None or last is None:
             return None
         return Example(window.kind, encoding.ids, encoding.type_ids, first, last)
-
-    def _cut(self, question: str) -> str:
-        asked = self._tokenizer.encode(question, add_special_tokens=False)
-        return (
-            question if len(asked) <= _MAX_QUESTION_TOKENS else question[: asked.offsets[_MAX_QUESTION_TOKENS - 1][1]]
-        )
-
-    def _null(self, encoding: Encoding) -> int:
-        return encoding.ids.index(self._null_id) if self._null_id in encoding.ids else 0
 
 
 def make_pool(windows: Windows, encoder: Encoder, epoch: int, position: int, seed: int, batch: int, pool: int) -> Pool:
@@ -135,20 +118,3 @@ def _batches(examples: Sequence[Example], padding_id: int, budget: int) -> Itera
             np.array([row.end for row in rows], dtype=np.int64),
             tuple(row.kind for row in rows),
         )
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers has no type of its own for it
-        raise ModelNotFound(f"{folder / 'tokenizer.json'} cannot be read: {error}") from None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-def _token_id(tokenizer: Tokenizer, token: object) -> int | None:
-    """Of a token as tokenizer_config.json names it: its text, or an object with its `content`."""
-    text = token.get("content") if isinstance(token, dict) else token
-    found: int | None = tokenizer.token_to_id(str(text))
-    return found

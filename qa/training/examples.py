@@ -12,11 +12,9 @@ import numpy as np
 from index.article import Article
 from index.lexical import LexicalIndex
 from index.passage import Passage, Slice, sentences
+from qa.tokens import WINDOW_TOKENS
 from qa.training.alter import altered
 from qa.training.labels import LabelledQuestion, words
-
-WINDOW_TOKENS = 384
-"""Most tokens of question and text together, as the reader reads them."""
 
 _WHOLE_SHARE = 0.3
 """Of the windows, those that are the whole paragraph. The others are smaller, for the variety: passages of a library
