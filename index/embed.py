@@ -8,6 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -33,6 +34,9 @@ _LARGEST_DIFFERENCE = 1e-4
 
 _MAX_TOKENS = 512
 """Tokens of a text a model is given that does not say how many it was made to see."""
+
+LOADING = Lock()
+"""Held while a model is loaded by PyTorch: transformers cannot be imported by two threads at once."""
 
 Vectors = NDArray[np.float32]
 

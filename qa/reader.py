@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from index.article import Article
-from index.embed import Runtime, choose_runtime, model_folder
+from index.embed import LOADING, Runtime, choose_runtime, model_folder
 from index.errors import ModelNotFound
 from index.onnx import GRAPH, OnnxModel, json_object, pack, padded
 from index.passage import Passage
@@ -144,9 +144,10 @@ class ModelReader:
     def _model(self) -> "OnnxModel | TorchModel":
         if self._runtime is Runtime.ONNX:
             return OnnxModel(self._graph, self._folder)
-        from qa.torch_model import TorchModel  # takes seconds, and few readers are run by it
+        with LOADING:
+            from qa.torch_model import TorchModel  # takes seconds, and few readers are run by it
 
-        return TorchModel(self._folder)
+            return TorchModel(self._folder)
 
 
 def _past_marks(text: str, position: int) -> int:
