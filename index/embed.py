@@ -252,12 +252,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _load_torch(folder: Path) -> "SentenceTransformer":
-    # Imported here to keep torch, ten seconds of it, out of commands that embed nothing.
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
+    with LOADING:
+        # Imported here to keep torch, ten seconds of it, out of commands that embed nothing.
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own for a load that takes a blink
-    return SentenceTransformer(str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True})
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own for a load that takes a blink
+        return SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
 
 
 def _default_folder() -> Path:
