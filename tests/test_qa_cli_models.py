@@ -129,6 +129,11 @@ def test_calibrate_to_a_file(filled: Run, tmp_path: Path) -> None:
     assert load_calibration(tmp_path) == read_calibration(ran.lines[0]["calibration"], "the output")
 
 
+def test_dry_run_writes_no_file(filled: Run, tmp_path: Path) -> None:
+    assert filled("calibrate", "gold.jsonl", "--to", FILE, "--dry-run").code == 0
+    assert not (tmp_path / FILE).exists()
+
+
 def test_calibrate_to_where_no_file_can_be(filled: Run, tmp_path: Path) -> None:
     ran = filled("calibrate", "gold.jsonl", "--to", "none/calibration.json")
     assert (ran.code, ran.out) == (64, "")

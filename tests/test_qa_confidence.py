@@ -142,6 +142,11 @@ def test_the_shipped_reader_has_a_calibration_of_its_own() -> None:
         {"threshold": [0.5]},
         {"stop": "never"},
         {"stop": {}},
+        {"stop": math.nan},
+        {"weights": {"score": math.nan}},
+        {"intercept": math.inf},
+        {"threshold": 7},
+        {"threshold": -0.1},
     ],
 )
 def test_damaged_calibration(tmp_path: Path, change: dict[str, object]) -> None:

@@ -445,3 +445,16 @@ def test_gold_question_without_article_is_left_out(tmp_path: Path) -> None:
     gold.write_text(json.dumps({"question": "Who?", "answers": ["Norhaven"]}))
     assert read_files([gold], tmp_path / "nowhere")[0] == []
     assert GoldQuestion("Who?", ("Norhaven",)).article is None
+
+
+def test_gold_that_names_no_article(base: Path, tmp_path: Path) -> None:
+    gold = tmp_path / "gold.jsonl"
+    gold.write_text('{"question": "Who came?", "answers": ["Castle FC"]}')
+    with pytest.raises(InvalidInput, match="none of the questions has an answer in an article that is known"):
+        run(gold, base, tmp_path / "out")
+
+
+def test_folder_that_cannot_be_made(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match=r"no folder can be made at .*file/out: Not a directory"):
+        run(squad(tmp_path / "gold.json"), base, tmp_path / "file" / "out")
