@@ -11,7 +11,7 @@ from eval.gold import GoldQuestion
 from eval.metrics import brier_score, calibration_error, coverage_at, exact_match, risk_coverage, risk_coverage_area
 from index.library import Library
 from qa.answer import DEFAULT_HITS
-from qa.calibrate import Judged, Reading
+from qa.calibrate import Judged, Reading, columns
 from qa.confidence import Calibration
 from qa.reader import Reader
 
@@ -68,9 +68,7 @@ def judged_report(judged: Sequence[tuple[Judged, Calibration]]) -> ConfidenceRep
 
 def confidence_report(judged: Sequence[Judged], given: Sequence[bool]) -> ConfidenceReport:
     """Sum up at least one question; `given` says which candidates are answers at the threshold."""
-    confidence = np.array([one.confidence for one in judged])
-    right = np.array([one.right for one in judged], dtype=np.bool_)
-    answerable = np.array([one.answerable for one in judged], dtype=np.bool_)
+    confidence, right, answerable = columns(judged)
     answered = np.array(given, dtype=np.bool_)
     curve = risk_coverage(confidence, right)
     return ConfidenceReport(

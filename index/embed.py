@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, OnnxModel, about_path, pack, padded, read_about
+from index.onnx import GRAPH, OnnxModel, about_path, model_inputs, pack, read_about
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -181,11 +181,8 @@ class OnnxEmbedder(_FolderEmbedder):
         vectors: list[Vectors] = [np.empty(0, np.float32)] * len(encodings)
         for batch in pack([len(encoding.ids) for encoding in encodings], _BATCH_TOKENS):
             rows = [encodings[number] for number in batch]
-            inputs = {
-                "input_ids": padded([row.ids for row in rows], 0),  # what padding holds is masked
-                "attention_mask": padded([row.attention_mask for row in rows], 0),
-                "token_type_ids": padded([row.type_ids for row in rows], 0),
-            }
+            # what padding holds is masked
+            inputs = model_inputs([row.ids for row in rows], [row.type_ids for row in rows], padding_id=0)
             for number, vector in zip(batch, self._model.run(inputs)[0], strict=True):
                 vectors[number] = vector
         return np.array(vectors, dtype=np.float32)
@@ -215,7 +212,7 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
     InvalidInput where it cannot be written."""
     import torch  # as in _load_torch
 
-    from index.export import Traceable, export_graph
+    from index.export import Traceable, export_graph, place_graph
 
     folder, graph = embedder_folder(name), target or graph_path(name)
     model = _load_torch(folder)
@@ -228,15 +225,14 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
 
     with TemporaryDirectory(prefix="pullquote-") as scratch:
         tried = Path(scratch) / GRAPH
-        traceable = Traceable(model, forward, names, ("vectors",), folder, model.max_seq_length)
-        export_graph(traceable, tried)
+        export_graph(Traceable(model, forward, names, ("vectors",), folder, model.max_seq_length), tried)
         vectors = SentenceTransformersEmbedder(name, folder).encode(_SAMPLES)
         if not np.allclose(OnnxEmbedder(name, folder, tried).encode(_SAMPLES), vectors, atol=_LARGEST_DIFFERENCE):
             raise ModelNotFound(
                 f"{name} does to texts what its graph cannot, such as putting a prompt before them; "
                 "it can be run by PyTorch alone"
             )
-        export_graph(traceable, graph)
+        place_graph(tried, graph)
     return graph
 
 

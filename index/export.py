@@ -27,7 +27,6 @@ _OPSET = 23
 _EXAMPLE_SHAPE = (2, 8)
 """Sequences and tokens of the inputs a model is traced with; the graph takes any."""
 
-
 _EXAMPLE_IDS = 1_000
 """A vocabulary smaller than this is no language's."""
 
@@ -86,13 +85,18 @@ def export_graph(traceable: Traceable, target: Path, *, int8: bool = False) -> N
         about = About(config_hash(traceable.folder), file_hash(graph), tuple(names), traceable.max_tokens)
         about_path(graph).write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
         _check(traceable, graph, _LEAST_COSINE_INT8 if int8 else _LEAST_COSINE)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            for made, to in ((graph, target), (about_path(graph), about_path(target))):
-                shutil.copyfile(made, to.with_suffix(f"{to.suffix}.tmp"))
-                to.with_suffix(f"{to.suffix}.tmp").replace(to)
-        except OSError as error:
-            raise InvalidInput(f"{target} cannot be written: {error.strerror}") from None
+        place_graph(graph, target)
+
+
+def place_graph(made: Path, target: Path) -> None:
+    """Copy a graph, and what is kept beside it, to where it belongs. Raises InvalidInput where it cannot be written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for one, to in ((made, target), (about_path(made), about_path(target))):
+            shutil.copyfile(one, to.with_suffix(f"{to.suffix}.tmp"))
+            to.with_suffix(f"{to.suffix}.tmp").replace(to)
+    except OSError as error:
+        raise InvalidInput(f"{target} cannot be written: {error.strerror}") from None
 
 
 def _traced(traceable: Traceable) -> onnx.ModelProto:

@@ -156,6 +156,17 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
+def model_inputs(
+    ids: Sequence[Sequence[int]], type_ids: Sequence[Sequence[int]], padding_id: int
+) -> dict[str, NDArray[np.int64]]:
+    """A batch of token sequences as BERT-like models take it: arrays of shape (sequences, longest sequence)."""
+    return {
+        "input_ids": padded(ids, padding_id),
+        "attention_mask": padded([[1] * len(row) for row in ids], 0),
+        "token_type_ids": padded(type_ids, 0),
+    }
+
+
 def padded(rows: Sequence[Sequence[int]], filler: int) -> NDArray[np.int64]:
     """Shape (rows, longest row)."""
     array = np.full((len(rows), max(map(len, rows))), filler, dtype=np.int64)

@@ -104,7 +104,7 @@ def best_threshold(judged: Sequence[Judged]) -> float:
     """The confidence, in steps of 0.01, below which to withhold so that most questions are handled rightly: answered
     with the right quote, or not answered where there is no answer. SQuAD 2.0's own way to choose one, but that of all
     that come within half a percent of the most the least is taken: a reader can judge an answer, not one withheld."""
-    confidence, right, answerable = _columns(judged)
+    confidence, right, answerable = columns(judged)
     steps = [step / 100 for step in range(101)]
     handled = [float(np.mean(np.where(confidence >= step, right, ~answerable))) for step in steps]
     return next(step for step, share in zip(steps, handled, strict=True) if share >= max(handled) - _ABOUT_AS_MANY)
@@ -113,7 +113,7 @@ def best_threshold(judged: Sequence[Judged]) -> float:
 def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
     """The least confidence, in steps of 0.01, from which on at most `max_error` of the candidates are wrong; infinity
     where none is."""
-    confidence, right, _ = _columns(judged)
+    confidence, right, _ = columns(judged)
     for step in range(101):
         given = confidence >= step / 100
         if given.any() and (~right[given]).mean() <= max_error:
@@ -149,7 +149,7 @@ def _right(read: Sequence[Read], reading: Reading, calibration: Calibration) -> 
     return bool(ranked) and reading.right(ranked[0].spans[0].text)
 
 
-def _columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+def columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Confidence, right and answerable, each of shape (questions,)."""
     return (
         np.array([one.confidence for one in judged]),

@@ -13,7 +13,7 @@ from tokenizers import Encoding
 from index.article import Article
 from index.embed import LOADING, Runtime, choose_runtime, model_folder
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, OnnxModel, json_object, pack, padded
+from index.onnx import GRAPH, OnnxModel, json_object, model_inputs, pack
 from index.passage import Passage
 from qa.decode import Logits, best_spans, trim, word_edges
 from qa.tokens import Pairs
@@ -85,7 +85,8 @@ def reader_folder(name: str = DEFAULT_READER) -> Path:
 
 
 class ModelReader:
-    """Any `AutoModelForQuestionAnswering` with a fast tokenizer, from a folder, on the CPU in fp32."""
+    """Any `AutoModelForQuestionAnswering` with a fast tokenizer, from a folder, on the CPU: by PyTorch in fp32, by
+    onnxruntime in the precision of its graph."""
 
     def __init__(self, folder: Path, runtime: Runtime, graph: Path | None = None) -> None:
         """`graph` is another than the folder's own, of the same model."""
@@ -115,12 +116,8 @@ class ModelReader:
 
     def _logits(self, encodings: Sequence[Encoding]) -> tuple[Logits, Logits]:
         """Start and end logits, each of shape (windows, longest window)."""
-        inputs = {
-            "input_ids": padded([encoding.ids for encoding in encodings], self._pairs.padding_id),
-            "attention_mask": padded([encoding.attention_mask for encoding in encodings], 0),
-            "token_type_ids": padded([encoding.type_ids for encoding in encodings], 0),
-        }
-        start, end = self._model.run(inputs)
+        ids, type_ids = zip(*((encoding.ids, encoding.type_ids) for encoding in encodings), strict=True)
+        start, end = self._model.run(model_inputs(ids, type_ids, self._pairs.padding_id))
         return start, end
 
     def _decode(self, window: _Window, passage: Passage, start: Logits, end: Logits) -> Iterator[Span]:

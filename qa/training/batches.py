@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.onnx import pack, padded
+from index.onnx import model_inputs, pack
 from qa.tokens import Pairs
 from qa.training.examples import Kind, Window, Windows
 
@@ -109,11 +109,7 @@ def _batches(examples: Sequence[Example], padding_id: int, budget: int) -> Itera
     for positions in pack([len(example.ids) for example in examples], budget):
         rows = [examples[position] for position in positions]
         yield Batch(
-            {
-                "input_ids": padded([row.ids for row in rows], padding_id),
-                "attention_mask": padded([[1] * len(row.ids) for row in rows], 0),
-                "token_type_ids": padded([row.type_ids for row in rows], 0),
-            },
+            model_inputs([row.ids for row in rows], [row.type_ids for row in rows], padding_id),
             np.array([row.start for row in rows], dtype=np.int64),
             np.array([row.end for row in rows], dtype=np.int64),
             tuple(row.kind for row in rows),
