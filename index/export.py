@@ -19,7 +19,7 @@ from onnxscript import optimizer
 from safetensors import safe_open
 
 from index.errors import InvalidInput, ModelNotFound
-from index.onnx import About, OnnxModel, about_path, config_hash, file_hash
+from index.onnx import STORED_TYPES, About, OnnxModel, about_path, config_hash, file_hash
 
 _OPSET = 23
 """The first with an Attention operator, which onnxruntime runs as one."""
@@ -72,9 +72,10 @@ def export_graph(traceable: Traceable, target: Path, *, int8: bool = False) -> N
     Raises ModelNotFound where the graph does not give the model's results, InvalidInput where it cannot be written.
     """
     exported = _traced(traceable)
-    names = _name_weights(exported.graph, traceable.folder)
+    dtypes = _name_weights(exported.graph, traceable.folder)
     if int8:
         _quantize(exported.graph)
+    _cast_fp16(exported.graph, {name for name, dtype in dtypes.items() if dtype == "float16"})
     for node in exported.graph.node:
         del node.metadata_props[:]  # where in which Python file it came from
         node.doc_string = ""
@@ -82,7 +83,7 @@ def export_graph(traceable: Traceable, target: Path, *, int8: bool = False) -> N
     with TemporaryDirectory(prefix="pullquote-") as scratch:
         graph = Path(scratch) / target.name
         graph.write_bytes(exported.SerializeToString())
-        about = About(config_hash(traceable.folder), file_hash(graph), tuple(names), traceable.max_tokens)
+        about = About(config_hash(traceable.folder), file_hash(graph), dtypes, traceable.max_tokens)
         about_path(graph).write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
         _check(traceable, graph, _LEAST_COSINE_INT8 if int8 else _LEAST_COSINE)
         place_graph(graph, target)
@@ -150,15 +151,15 @@ def _check(traceable: Traceable, graph: Path, least_cosine: float) -> None:
             )
 
 
-def _name_weights(graph: onnx.GraphProto, folder: Path) -> list[str]:
-    """Replace every weight by the name it has in the safetensors; returns the names."""
-    shapes = _weight_shapes(folder)
+def _name_weights(graph: onnx.GraphProto, folder: Path) -> dict[str, str]:
+    """Replace every weight by the name it has in the safetensors; returns the types they have there."""
+    stored = _stored_weights(folder)
     renamed: dict[str, str] = {}
     for tensor in graph.initializer:
         # A module's name is the tensor's with the names of what wraps it before it.
-        ends_alike = [name for name in shapes if f".{tensor.name}".endswith(f".{name}")]
+        ends_alike = [name for name in stored if f".{tensor.name}".endswith(f".{name}")]
         name = max(ends_alike, key=len, default="")
-        if shapes.get(name) == list(tensor.dims):
+        if name and stored[name].shape == list(tensor.dims):
             renamed[tensor.name] = tensor.name = name
             tensor.ClearField("raw_data")
             tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -166,7 +167,35 @@ def _name_weights(graph: onnx.GraphProto, folder: Path) -> list[str]:
     for node in graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = renamed.get(name, name)
-    return sorted(renamed.values())
+    return {name: stored[name].dtype for name in sorted(renamed.values())}
+
+
+def _cast_fp16(graph: onnx.GraphProto, weights: set[str]) -> None:
+    """Take weights as they are stored. Of a table the rows that are looked up are made fp32, of any other weight the
+    whole, once, when the graph is loaded."""
+    for tensor in graph.initializer:
+        if tensor.name in weights:
+            tensor.data_type = onnx.TensorProto.FLOAT16
+    nodes: list[onnx.NodeProto] = []
+    ready: set[str] = set()
+    for node in graph.node:
+        if node.op_type == "Gather" and node.input[0] in weights:
+            rows, node.output[0] = node.output[0], f"{node.output[0]}.fp16"
+            nodes += [node, _to_fp32(node.output[0], rows)]
+            continue
+        for place, name in enumerate(node.input):
+            if name in weights:
+                node.input[place] = f"{name}.fp32"
+                if name not in ready:
+                    nodes.append(_to_fp32(name, node.input[place]))
+                    ready.add(name)
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _to_fp32(name: str, output: str) -> onnx.NodeProto:
+    return helper.make_node("Cast", [name], [output], to=onnx.TensorProto.FLOAT)
 
 
 def _quantize(graph: onnx.GraphProto) -> None:
@@ -192,13 +221,7 @@ def _quantize(graph: onnx.GraphProto) -> None:
             continue
         given, weight, product = node.input[0], layers[node.input[1]], node.output[0]
         if weight not in ready:  # shape (outputs, inputs)
-            nodes += [
-                *_steps(weight, most="int8.63"),
-                helper.make_node("Round", [f"{weight}.steps"], [f"{weight}.whole"]),
-                helper.make_node("Cast", [f"{weight}.whole"], [f"{weight}.rows"], to=onnx.TensorProto.INT8),
-                helper.make_node("Transpose", [f"{weight}.rows"], [f"{weight}.int8"], perm=[1, 0]),
-                helper.make_node("Transpose", [f"{weight}.scale"], [f"{weight}.scales"], perm=[1, 0]),
-            ]
+            nodes += _quantized_rows(weight)
         if given not in ready:
             nodes += _steps(given, most="int8.127")
             around_128 = [f"{given}.steps", "int8.1", "int8.128"]
@@ -217,6 +240,27 @@ def _quantize(graph: onnx.GraphProto) -> None:
     graph.node.extend(node for node in nodes if node.op_type != "Transpose" or node.output[0] in used)
 
 
+def _quantized_rows(weight: str) -> list[onnx.NodeProto]:
+    """Nodes that make of a weight its 8-bit transpose and the scale of each output. They run when the graph is loaded,
+    while somebody waits: hence no copies of the weight in between."""
+    largest = [f"{weight}.top", f"{weight}.bottom_up", "int8.tiny"]
+    return [
+        helper.make_node("ReduceMax", [weight, "int8.last"], [f"{weight}.top"], keepdims=0),
+        helper.make_node("ReduceMin", [weight, "int8.last"], [f"{weight}.bottom"], keepdims=0),
+        helper.make_node("Neg", [f"{weight}.bottom"], [f"{weight}.bottom_up"]),
+        helper.make_node("Max", largest, [f"{weight}.range"]),
+        helper.make_node("Div", [f"{weight}.range", "int8.63"], [f"{weight}.scales"]),
+        helper.make_node(
+            "QuantizeLinear",
+            [weight, f"{weight}.scales"],
+            [f"{weight}.rows"],
+            axis=0,
+            output_dtype=onnx.TensorProto.INT8,
+        ),
+        helper.make_node("Transpose", [f"{weight}.rows"], [f"{weight}.int8"], perm=[1, 0]),
+    ]
+
+
 def _steps(name: str, most: str) -> list[onnx.NodeProto]:
     """Nodes that make of each row of a tensor its scale, the largest absolute value divided by `most`, and its values
     in such steps, not rounded."""
@@ -230,10 +274,20 @@ def _steps(name: str, most: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _weight_shapes(folder: Path) -> dict[str, list[int]]:
-    shapes: dict[str, list[int]] = {}
+@dataclass(frozen=True, slots=True)
+class _StoredWeight:
+    """Its type as numpy names it."""
+
+    dtype: str
+    shape: list[int]
+
+
+def _stored_weights(folder: Path) -> dict[str, _StoredWeight]:
+    stored: dict[str, _StoredWeight] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             slices: dict[str, Any] = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            shapes |= {name: part.get_shape() for name, part in slices.items() if part.get_dtype().startswith("F")}
-    return shapes
+            for name, part in slices.items():
+                if dtype := STORED_TYPES.get(part.get_dtype()):
+                    stored[name] = _StoredWeight(dtype, part.get_shape())
+    return stored

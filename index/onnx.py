@@ -19,17 +19,20 @@ GRAPH = "graph.onnx"
 """A model's graph without its weights: it names tensors of the safetensors, so that nothing is kept twice and a model
 that was trained further keeps its graph. `pullquote export` makes it."""
 
+STORED_TYPES = {"F16": "float16", "F32": "float32"}
+"""The types of weights that a graph can take, as safetensors and numpy name them."""
+
 Arrays = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is kept beside a graph: of which configuration it is, its own hash, the names of the weights it needs, and
-    for an embedder the tokens of a text it was made to see."""
+    """What is kept beside a graph: of which configuration it is, its own hash, the weights it needs, by name, each with
+    the numpy type the graph takes it in, and for an embedder the tokens of a text it was made to see."""
 
     config_sha256: str
     graph_sha256: str
-    weights: tuple[str, ...]
+    weights: dict[str, str]
     max_tokens: int | None = None
 
 
@@ -42,9 +45,10 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # between runs others need the cores
         options.log_severity_level = 3  # errors alone
         weights = _weights(folder, read_about(graph, folder).weights)
-        options.add_external_initializers(list(weights), list(weights.values()))
+        options.add_external_initializers(list(weights), list(weights.values()))  # copied by the session
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no type of its own for it
@@ -64,10 +68,10 @@ def read_about(graph: Path, folder: Path) -> About:
         about = About(
             str(stored["config_sha256"]),
             str(stored["graph_sha256"]),
-            tuple(map(str, stored["weights"])),
+            {str(name): str(dtype) for name, dtype in stored["weights"].items()},
             stored["max_tokens"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ModelNotFound(f"{about_path(graph)} is none of ours ({error!r}); run: pullquote export MODEL") from None
     if about.config_sha256 != config_hash(folder):
         raise ModelNotFound(f"{graph} is the graph of another model than that in {folder}; run: pullquote export MODEL")
@@ -128,20 +132,45 @@ def json_value(file: Path) -> Any:
         raise ModelNotFound(f"{file} cannot be read: {error}") from None
 
 
-def _weights(folder: Path, names: Sequence[str]) -> dict[str, Any]:
-    """The named weights in fp32, as onnxruntime takes them. Raises ModelNotFound."""
-    weights = {}
+def _weights(folder: Path, dtypes: Mapping[str, str]) -> dict[str, Any]:
+    """The named weights in the types the graph takes, as onnxruntime takes them: slices of the mapped file where that
+    has the type. Raises ModelNotFound."""
+    weights: dict[str, Any] = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
-            with safe_open(path, "np") as file:
-                for name in set(names).intersection(file.keys()):
-                    weight = file.get_tensor(name).astype(np.float32, copy=False)
-                    weights[name] = onnxruntime.OrtValue.ortvalue_from_numpy(weight)  # a copy: keep no other
+            with safe_open(path, "np") as file:  # checks what it says of itself
+                names = dtypes.keys() & set(file.keys())
+            if names:
+                stored = _mapped(path)
+                weights |= {name: _in_type(stored[name], name, dtypes[name]) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelNotFound(f"the safetensors in {folder} cannot be read: {error}") from None
-    if missing := set(names) - weights.keys():
+    if missing := dtypes.keys() - weights.keys():
         raise ModelNotFound(f"the safetensors in {folder} have no {min(missing)}")
     return weights
+
+
+def _mapped(path: Path) -> dict[str, Arrays]:
+    """The tensors of fp16 and fp32 in a sound file, mapped: the length of a JSON header in 8 bytes, the header with
+    the type, shape and place of each tensor, the tensors (https://github.com/huggingface/safetensors#format)."""
+    data = np.memmap(path, dtype=np.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    tensors = {}
+    for name, tensor in header.items():
+        if dtype := STORED_TYPES.get(tensor.get("dtype")):
+            first, last = tensor["data_offsets"]
+            tensors[name] = data[start + first : start + last].view(dtype).reshape(tensor["shape"])
+    return tensors
+
+
+def _in_type(weight: Arrays, name: str, dtype: str) -> Any:
+    """Raises ModelNotFound where that would lose digits."""
+    if not np.can_cast(weight.dtype, dtype):
+        raise ModelNotFound(
+            f"{name} is {weight.dtype}, and the graph was made for {dtype}; run: pullquote export MODEL"
+        )
+    return onnxruntime.OrtValue.ortvalue_from_numpy(weight.astype(dtype, copy=False))
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from index import onnx
 from index.errors import ModelNotFound
@@ -99,7 +100,7 @@ def test_model_may_be_run_from_several_threads_at_once() -> None:
 
 
 def test_graph_is_small_since_it_has_no_weights() -> None:
-    assert (reader_folder() / GRAPH).stat().st_size < 100_000
+    assert (reader_folder() / GRAPH).stat().st_size < 120_000
 
 
 def test_graph_of_another_model(folder: Path) -> None:
@@ -116,13 +117,14 @@ def test_config_hash_is_of_the_model_s_shape(folder: Path) -> None:
 
 
 def test_weights_that_lack_one(folder: Path) -> None:
-    about = json.loads(about_path(folder / GRAPH).read_text())
-    about_path(folder / GRAPH).write_text(json.dumps(about | {"weights": [*about["weights"], "no.such.weight"]}))
+    say(folder, weights=weights(folder) | {"no.such.weight": "float16"})
     with pytest.raises(ModelNotFound, match=r"have no no\.such\.weight"):
         OnnxModel(folder / GRAPH, folder)
 
 
-@pytest.mark.parametrize("about", [b"", b"[]", b"{}", b'{"config_sha256": 1, "weights": 5, "max_tokens": null}'])
+@pytest.mark.parametrize(
+    "about", [b"", b"[]", b"{}", b'{"config_sha256": 1, "graph_sha256": 1, "weights": 5, "max_tokens": null}']
+)
 def test_what_is_beside_the_graph_is_damaged(folder: Path, about: bytes) -> None:
     about_path(folder / GRAPH).write_bytes(about)
     with pytest.raises(ModelNotFound, match=r"graph\.json"):
@@ -145,9 +147,39 @@ def say(folder: Path, **told: object) -> None:
     about_path(folder / GRAPH).write_text(json.dumps(about | told))
 
 
+def weights(folder: Path) -> dict[str, str]:
+    """What is said of the graph's weights."""
+    told: dict[str, str] = json.loads(about_path(folder / GRAPH).read_text())["weights"]
+    return told
+
+
+def test_weights_are_slices_of_the_mapped_file(folder: Path) -> None:
+    name = "bert.embeddings.word_embeddings.weight"
+    table = onnx._mapped(folder / "model.safetensors")[name]
+    assert isinstance(table, np.memmap)
+    assert weights(folder)[name] == "float16"
+    kept = onnx._in_type(table, name, "float16")
+    assert kept.data_ptr() == table.ctypes.data
+
+
+def test_graph_for_fp32_takes_weights_of_fp16(folder: Path) -> None:
+    name = "bert.embeddings.LayerNorm.weight"
+    given = onnx._weights(folder, {name: "float32"})[name]
+    expected = onnx._mapped(folder / "model.safetensors")[name]
+    assert (given.numpy().dtype, given.numpy().tolist()) == (np.float32, expected.tolist())
+
+
+def test_graph_for_fp16_takes_no_weights_of_fp32(folder: Path) -> None:
+    stored = load_file(folder / "model.safetensors")
+    save_file({name: weight.astype(np.float32) for name, weight in stored.items()}, folder / "model.safetensors")
+    with pytest.raises(ModelNotFound, match="is float32, and the graph was made for float16; run: pullquote export"):
+        OnnxModel(folder / GRAPH, folder)
+
+
 def test_weight_that_is_not_given_is_not_made_up(folder: Path) -> None:
-    names = json.loads(about_path(folder / GRAPH).read_text())["weights"]
-    say(folder, weights=[name for name in names if name != "bert.embeddings.word_embeddings.weight"])
+    given = weights(folder)
+    del given["bert.embeddings.word_embeddings.weight"]
+    say(folder, weights=given)
     with pytest.raises(ModelNotFound, match="cannot be run: "):
         OnnxModel(folder / GRAPH, folder)
 
