@@ -19,10 +19,11 @@ from index.errors import (
     LibraryNotWritable,
     ModelMismatch,
 )
+from index.filter import Filter
 from index.lock import write_lock
 from index.passage import Passage, Splitter
 from index.search import Hit, fuse
-from index.store import Filter, Indexed, Store
+from index.store import Indexed, Store
 
 MAX_HITS = 1_000
 MAX_QUESTION_CHARACTERS = 10_000
@@ -96,7 +97,6 @@ class Library:
         self._embedder = embedder
         self._splitter = Splitter(embedder.token_spans, embedder.fingerprint) if embedder else None
         self._derived: derived.Derived | None = None
-        self._saved_generation: int | None = None
         self._scratch = TemporaryDirectory(prefix="pullquote-")
         self._index_lock = threading.RLock()
         self._write_lock = threading.Lock()
@@ -224,24 +224,39 @@ class Library:
             indexes = self._refresh(len(vector))
             lexical = indexes.lexical.search(question, depth, allowed)
             dense = indexes.dense.search(vector, depth, allowed)
-            return dense | indexes.dense.scores(vector, [key for key in lexical if key not in dense]), lexical
+        keys, vectors = self._store.vectors([key for key in lexical if key not in dense])
+        return dense | {int(key): float(other @ vector) for key, other in zip(keys, vectors, strict=True)}, lexical
 
     def passages(self, keys: Iterable[int]) -> dict[int, Passage]:
         """Those of the passages that are there, by key."""
         return self._store.passages(keys)
 
+    def settle(self) -> None:
+        """Build and save the indexes if the saved ones are behind, so that the next process need not: for the end of
+        an addition. At a million passages it takes minutes."""
+        if derived.saved_are_behind(self.path, self._store):
+            self.refresh()
+            self.save()
+
+    def refresh(self, *, afresh: bool = False) -> None:
+        """Bring the indexes in memory up to the present articles, as a search does first; `afresh` builds them anew,
+        of the type that suits their size today."""
+        embedder, _ = self._models()
+        with self._index_lock:
+            self._refresh(embedder.encode(["?"]).shape[1], afresh)
+
     def save(self) -> None:
-        """Save the derived indexes for the next process, unless they are saved already, another process is
+        """Save the derived indexes for the next process, unless it would catch up as fast, another process is
         writing, or the directory is read-only: they are only ever a shortcut."""
         with self._index_lock:
-            if self._derived is None or self._derived.generation == self._saved_generation:
+            if self._derived is None or not derived.worth_saving(self._derived.unsaved, len(self._derived.dense)):
                 return
             try:
                 with write_lock(self.path):
                     if self._derived.generation != self._store.generation:
                         return  # whoever has changed the articles since has the newer indexes to save
-                    derived.save(self._derived, self.path, *self._fingerprints())
-                    self._saved_generation = self._derived.generation
+                    self._derived = derived.save(self._derived, self.path, *self._fingerprints())
+                    self._store.forget_removals()
             except (LibraryBusy, LibraryNotWritable, OSError):
                 return
 
@@ -293,13 +308,19 @@ class Library:
         for article, outcome in zip(batch.articles, batch.outcomes, strict=True):
             acknowledge(article, outcome)
 
-    def _refresh(self, dimensions: int) -> derived.Derived:
+    def _refresh(self, dimensions: int, afresh: bool = False) -> derived.Derived:
         """The indexes at the store's present generation. The caller holds the index lock."""
-        if self._derived is None:
+        if self._derived is None and not afresh:
             self._derived = derived.load(self.path, *self._fingerprints())
-            self._saved_generation = self._derived.generation if self._derived else None
-        if self._derived is None or self._derived.generation != self._store.generation:
-            self._derived = derived.synced(self._derived, self._store, dimensions, Path(self._scratch.name))
+        if self._derived is None or afresh or self._derived.generation != self._store.generation:
+            embedder, _ = self._models()
+            self._check_embedder(embedder)  # another process may have reindexed the library
+            old, self._derived = None if afresh else self._derived, None  # half changed they are of no use
+            try:
+                self._derived = derived.synced(old, self._store, dimensions, Path(self._scratch.name))
+            except FileNotFoundError:
+                newer = derived.load(self.path, *self._fingerprints())
+                self._derived = derived.synced(newer, self._store, dimensions, Path(self._scratch.name))
         return self._derived
 
     def _fingerprints(self) -> tuple[str, str]:

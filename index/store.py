@@ -2,6 +2,7 @@
 
 import json
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,72 +13,23 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from index.article import Article, parse_published, storable
+from index import schema
+from index.article import Article, storable
 from index.embed import Vectors
-from index.errors import DiskFull, InvalidInput, LibraryCorrupt, LibraryNotWritable
+from index.errors import DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
+from index.filter import Filter
 from index.passage import Passage
+from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
 
-SCHEMA_VERSION = 1
 _BUSY_MILLISECONDS = 10_000
 _CORRUPT = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 
-_SCHEMA = """
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE article (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    text TEXT NOT NULL,
-    title TEXT,
-    url TEXT,
-    published TEXT,
-    source TEXT,
-    authors TEXT NOT NULL,   -- JSON list
-    metadata TEXT NOT NULL,  -- JSON object
-    origin TEXT
-) STRICT;
-CREATE INDEX article_published ON article (published);
-CREATE INDEX article_source ON article (source);
-CREATE INDEX article_origin ON article (origin);
--- Keys are never used again (AUTOINCREMENT), and a passage never changes: the same key is the same passage.
-CREATE TABLE passage (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
-    article INTEGER NOT NULL REFERENCES article ON DELETE CASCADE,
-    start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL,
-    vector BLOB NOT NULL     -- float32, little-endian
-) STRICT;
-CREATE INDEX passage_article ON passage (article);
-INSERT INTO setting VALUES ('generation', '0');
-"""
-_COLUMNS = "id, text, title, url, published, source, authors, metadata, origin"
+_REMEMBERED_GENERATIONS = 1_000
+"""An index that is further behind compares all its keys with all there are."""
+
+_CHECKED = f"checksum, {ARTICLE_COLUMNS}"
 
 Keys = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which articles a search may use; a field left out does not restrict.
-
-    `since` and `until` are ISO 8601 dates or instants, both inclusive (an `until` date means that whole day); an
-    article without a date is outside every range. Raises InvalidInput where they are no dates.
-    """
-
-    articles: frozenset[str] = frozenset()
-    sources: frozenset[str] = frozenset()
-    since: str | None = None
-    until: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("since", "until"):
-            given = getattr(self, name)
-            if given is not None:
-                if (parsed := parse_published(given)) is None:
-                    raise InvalidInput(f"{name}: {given!r} is no date; write it like 2023-07-28")
-                object.__setattr__(self, name, parsed)
-
-    @property
-    def empty(self) -> bool:
-        return self == Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +41,43 @@ class Indexed:
     vectors: Vectors
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has happened to the passages up to a generation: keys that came, ascending, and keys that went."""
+
+    generation: int
+    new: Keys
+    gone: Keys
+
+
 class Store:
     """The database at `path`. Any number of threads may read; `write` is for the holder of the write lock.
 
-    Raises LibraryCorrupt where the file is no database of ours.
+    Every row has a checksum: what is read is what was stored, or LibraryCorrupt is raised. So it is where the file is
+    no database of ours. One of an earlier version is migrated.
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self._path = path
         self._flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
         self._local = threading.local()
-        self._connections: list[apsw.Connection] = []
+        self._connections: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()  # a thread's ends with it
+        self._failure: str | None = None
         try:
             version = self._db.pragma("user_version")
-            if version == 0 and create:
+            if 0 < version < schema.VERSION or (version == 0 and create):
                 with self.write() as db:
-                    if db.pragma("user_version") == 0:
-                        db.execute(_SCHEMA)
-                        db.pragma("user_version", SCHEMA_VERSION)
-                version = SCHEMA_VERSION
+                    version = db.pragma("user_version")  # another process may have been faster
+                    if version == 0:
+                        schema.create(db)
+                    else:
+                        schema.migrate(db, version)
+                version = schema.VERSION
         except _CORRUPT as error:
-            raise LibraryCorrupt(f"{path} cannot be read as a library: {error}") from None
-        if version != SCHEMA_VERSION:
+            raise self._corrupt(error) from None
+        if version != schema.VERSION:
             raise LibraryCorrupt(
-                f"{path} has schema version {version}; this version of pullquote reads {SCHEMA_VERSION}"
+                f"{path} has schema version {version}; this version of pullquote reads up to {schema.VERSION}"
             )
 
     @property
@@ -129,7 +94,7 @@ class Store:
             db.pragma("synchronous", "full")
             db.pragma("foreign_keys", True)
             self._local.db = db
-            self._connections.append(db)
+            self._connections.add(db)
         return db
 
     def _read_only(self) -> apsw.Connection:
@@ -144,31 +109,44 @@ class Store:
         try:
             return self._db.execute(sql, values).fetchall()
         except _CORRUPT as error:
-            raise LibraryCorrupt(f"{self._path} cannot be read as a library: {error}") from None
+            raise self._corrupt(error) from None
+
+    def _corrupt(self, reason: object) -> LibraryCorrupt:
+        return LibraryCorrupt(f"{self._path} cannot be read as a library: {reason}; see: pullquote doctor")
 
     @contextmanager
     def write(self) -> Iterator[apsw.Connection]:
         """One transaction, durable when the block is left and undone when it raises.
 
-        Raises DiskFull, LibraryNotWritable.
+        After an input or output error nothing is written any more: what the system then has on the disk is unknown
+        until the file is opened anew. Raises DiskFull, LibraryBusy, LibraryNotWritable.
         """
+        if self._failure is not None:
+            raise LibraryNotWritable(f"{self._path} could not be written to before: {self._failure}; start again")
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
         except _CORRUPT as error:
-            raise LibraryCorrupt(f"{self._path} cannot be read as a library: {error}") from None
+            raise self._corrupt(error) from None
         except apsw.FullError:
             raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
-        except (apsw.ReadOnlyError, apsw.IOError) as error:
+        except apsw.BusyError:
+            raise LibraryBusy(
+                f"{self._path} is being written to by another process; try again when it is done"
+            ) from None
+        except apsw.ReadOnlyError as error:
+            raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
+        except apsw.IOError as error:
+            self._failure = str(error)
             raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
 
     def close(self) -> None:
-        for db in self._connections:
+        for db in list(self._connections):
             db.close()
         self._connections.clear()
         self._local = threading.local()
@@ -184,13 +162,18 @@ class Store:
             for item in batch:
                 article = item.article
                 db.execute("DELETE FROM article WHERE id = ? OR origin = ?", (article.id, article.origin))
-                db.execute(f"INSERT INTO article ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", _row(article))
+                row = _row(article)
+                db.execute(
+                    f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    (*row, article_checksum(*row)),
+                )
                 key = db.last_insert_rowid()
+                blobs = (vector.astype("<f4").tobytes() for vector in item.vectors)
                 db.executemany(
-                    'INSERT INTO passage (article, start, "end", vector) VALUES (?,?,?,?)',
+                    'INSERT INTO passage (article, start, "end", vector, checksum) VALUES (?,?,?,?,?)',
                     [
-                        (key, passage.start, passage.end, vector.astype("<f4").tobytes())
-                        for passage, vector in zip(item.passages, item.vectors, strict=True)
+                        (key, passage.start, passage.end, blob, passage_checksum(key, passage.start, passage.end, blob))
+                        for passage, blob in zip(item.passages, blobs, strict=True)
                     ],
                 )
             _advance(db)
@@ -214,17 +197,17 @@ class Store:
             db.execute("UPDATE article SET origin = ? WHERE id = ?", (article.origin, article.id))
 
     def article(self, id: str) -> Article | None:
-        rows = self._rows(f"SELECT {_COLUMNS} FROM article WHERE id = ?", (storable(id),))
-        return _article(rows[0]) if rows else None
+        rows = self._rows(f"SELECT {_CHECKED} FROM article WHERE id = ?", (storable(id),))
+        return self._article(rows[0]) if rows else None
 
     def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]:
         """A page of articles in the order they came in, each with its number of passages."""
         rows = self._rows(
-            f"SELECT (SELECT count(*) FROM passage WHERE article = article.key), {_COLUMNS} "
+            f"SELECT (SELECT count(*) FROM passage WHERE article = article.key), {_CHECKED} "
             "FROM article ORDER BY key LIMIT ? OFFSET ?",
             (limit, offset),
         )
-        return [(_article(row), count) for count, *row in rows]
+        return [(self._article(row), count) for count, *row in rows]
 
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
@@ -236,33 +219,67 @@ class Store:
     def snapshot(self) -> tuple[int, Keys]:
         """The generation and, ascending, the keys of all its passages."""
         with self._db:  # a savepoint, so that both are of one moment
-            generation = self.generation
-            keys = [key for (key,) in self._rows("SELECT key FROM passage ORDER BY key")]
-        return generation, np.array(keys, dtype=np.int64)
+            generation, keys = self.generation, self._keys("SELECT key FROM passage ORDER BY key")
+        return generation, keys
+
+    def changes(self, generation: int, last: int) -> Changes | None:
+        """What has happened since a generation whose greatest key was `last`; None where that is not remembered."""
+        with self._db:
+            now = self.generation
+            remembered = int(self.setting("removals_since") or 0) <= generation <= now
+            new = self._keys("SELECT key FROM passage WHERE key > ? ORDER BY key", last) if remembered else None
+            gone = self._keys("SELECT passage FROM removal WHERE generation > ? AND passage <= ?", generation, last)
+        return None if new is None else Changes(now, new, gone)
+
+    def forget_removals(self, before: int | None = None) -> None:
+        """Forget which passages were removed by generations before this one; by default all but the latest."""
+        before = self.generation - _REMEMBERED_GENERATIONS if before is None else before
+        if before > int(self.setting("removals_since") or 0):
+            with self.write() as db:
+                db.execute("DELETE FROM removal WHERE generation <= ?", (before,))
+                db.execute("UPDATE setting SET value = ? WHERE name = 'removals_since'", (str(before),))
+
+    def _keys(self, sql: str, *values: str | int) -> Keys:
+        return np.array([key for (key,) in self._rows(sql, values)], dtype=np.int64)
 
     def passages(self, keys: Iterable[int]) -> dict[int, Passage]:
         """Those of the passages that are there. Passages of one article share its `Article`."""
         articles: dict[int, Article] = {}
         found = {}
         for key in keys:
-            for article, start, end in self._rows('SELECT article, start, "end" FROM passage WHERE key = ?', (key,)):
+            for article, start, end, _ in self._passage(key):
                 if article not in articles:
-                    stored = self._rows(f"SELECT {_COLUMNS} FROM article WHERE key = ?", (article,))
+                    stored = self._rows(f"SELECT {_CHECKED} FROM article WHERE key = ?", (article,))
                     if not stored:  # removed between the two queries
                         continue
-                    articles[article] = _article(stored[0])
+                    articles[article] = self._article(stored[0])
                 found[key] = Passage(articles[article], start, end)
         return found
 
-    def vectors(self, keys: Sequence[int]) -> tuple[Keys, Vectors]:
+    def vectors(self, keys: Iterable[int]) -> tuple[Keys, Vectors]:
         """Those of the keys that are there, and their vectors, shape (keys, dimensions)."""
-        rows = [
-            (key, vector)
-            for key in keys
-            for (vector,) in self._rows("SELECT vector FROM passage WHERE key = ?", (key,))
-        ]
+        rows = [(key, vector) for key in keys for _, _, _, vector in self._passage(key)]
         matrix = np.frombuffer(b"".join(vector for _, vector in rows), dtype="<f4")
-        return np.array([key for key, _ in rows], dtype=np.int64), matrix.reshape(len(rows), -1).astype(np.float32)
+        dimensions = len(matrix) // max(len(rows), 1)
+        return np.array([key for key, _ in rows], dtype=np.int64), matrix.reshape(-1, dimensions or 1).astype(
+            np.float32
+        )
+
+    def _passage(self, key: int) -> list[tuple[int, int, int, bytes]]:
+        """Article key, start, end and vector of the passage, if it is there. Raises LibraryCorrupt."""
+        rows = self._rows('SELECT checksum, article, start, "end", vector FROM passage WHERE key = ?', (key,))
+        if any(passage_checksum(*row) != checksum for checksum, *row in rows):
+            raise self._corrupt(f"passage {key} is not what was stored")
+        return [(article, start, end, vector) for _, article, start, end, vector in rows]
+
+    def _article(self, row: Sequence[str]) -> Article:
+        """Of values in the order of _CHECKED. Raises LibraryCorrupt."""
+        checksum, *values = row
+        if article_checksum(*values) != checksum:
+            raise self._corrupt(f"article {values[0]!r} is not what was stored")
+        id, text, title, url, published, source, authors, metadata, origin = values
+        names = tuple(json.loads(authors))
+        return Article(id, text, title, url, published, source, names, json.loads(metadata), origin)
 
     def select(self, filter: Filter) -> Keys:
         """The keys of the passages of all articles the filter lets through, ascending."""
@@ -277,12 +294,11 @@ class Store:
         if filter.until is not None:
             conditions.append("published < ?")
             values.append(filter.until + "~")  # sorts after every instant that begins with the given date
-        rows = self._rows(
+        return self._keys(
             "SELECT passage.key FROM article JOIN passage ON passage.article = article.key "
             f"WHERE {' AND '.join(conditions)} ORDER BY passage.key",
-            values,
+            *values,
         )
-        return np.array([key for (key,) in rows], dtype=np.int64)
 
     # Settings
 
@@ -316,8 +332,3 @@ def _row(article: Article) -> tuple[str | None, ...]:
         json.dumps(article.metadata),
         article.origin,
     )
-
-
-def _article(row: Sequence[str]) -> Article:
-    id, text, title, url, published, source, authors, metadata, origin = row
-    return Article(id, text, title, url, published, source, tuple(json.loads(authors)), json.loads(metadata), origin)

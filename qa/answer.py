@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from index.article import Article, make_article, storable
 from index.errors import InvalidInput
+from index.filter import Filter
 from index.library import Library
 from index.passage import Passage, sentences
 from index.search import Hit
-from index.store import Filter
 from qa.confidence import Calibration, Evidence
 from qa.link import text_fragment
 from qa.reader import Reader, Span

@@ -75,6 +75,9 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
             library.add(_articles(paths, format, account), account.acknowledge)
         except KeyboardInterrupt:
             code = _INTERRUPTED
+    if code == 0:
+        with err.status("Building the indexes …"):
+            library.settle()
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
     if account.skipped:
         endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from index.embed import DEFAULT_EMBEDDER, Runtime, load_embedder
 from index.errors import InvalidInput
+from index.filter import Filter
 from index.library import DATABASE, Library
-from index.store import Filter
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder

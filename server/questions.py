@@ -4,8 +4,8 @@ from time import perf_counter
 
 from fastapi import APIRouter
 
+from index.filter import Filter
 from index.library import Library, check_question
-from index.store import Filter
 from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute

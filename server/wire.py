@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, parse_published
+from index.filter import Filter
 from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
-from index.store import Filter
 from qa.answer import DEFAULT_HITS, Question
 from qa.wire import ArticleSummaryJSON, HitJSON
 

@@ -46,7 +46,7 @@ def test_equals_brute_force(index: DenseIndex, vectors: Vectors, k: int, allowed
     every = set(range(10, 160, 3))
     assert list(found) == brute_force(vectors, vectors[7], k, every if allowed is None else every & set(allowed))
     for key, score in found.items():
-        assert score == pytest.approx(float(vectors[(key - 10) // 3] @ vectors[7]), abs=1e-6)
+        assert score == pytest.approx(float(vectors[(key - 10) // 3] @ vectors[7]), abs=1e-3)  # fp16
 
 
 def test_ties_are_by_key() -> None:
@@ -59,7 +59,6 @@ def test_ties_are_by_key() -> None:
 def test_empty() -> None:
     index = DenseIndex(2)
     assert index.search(np.array([1, 0], dtype=np.float32), 5) == {}
-    assert index.scores(np.array([1, 0], dtype=np.float32), []) == {}
     assert index.keys.tolist() == []
 
 
@@ -67,7 +66,6 @@ def test_removal_shifts_nothing(index: DenseIndex, vectors: Vectors) -> None:
     index.remove(keys(10, 31, 13, 999))
     assert set(index.keys.tolist()) == set(range(10, 160, 3)) - {10, 13, 31}
     assert list(index.search(vectors[20], 1)) == [70]
-    assert index.scores(vectors[20], [70, 157])[70] == pytest.approx(1.0)
 
 
 def test_saved_and_loaded(index: DenseIndex, vectors: Vectors, tmp_path: Path) -> None:
@@ -77,7 +75,7 @@ def test_saved_and_loaded(index: DenseIndex, vectors: Vectors, tmp_path: Path) -
     loaded.remove(keys(10))
     loaded.add(keys(10), vectors[:1])
     assert sorted(loaded.keys.tolist()) == sorted(index.keys.tolist())
-    assert loaded.scores(vectors[0], [10])[10] == pytest.approx(1.0)
+    assert loaded.search(vectors[0], 1)[10] == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("allowed", [None, keys(10, 13)])

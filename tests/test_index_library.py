@@ -27,9 +27,9 @@ from index.errors import (
     LibraryNotWritable,
     ModelMismatch,
 )
+from index.filter import Filter
 from index.library import DATABASE, Library, Outcome, Validity, Verification, embedded_text
 from index.passage import Passage
-from index.store import Filter
 
 OpenLibrary = Callable[..., Library]
 Add = Callable[..., list[tuple[str, Outcome]]]
@@ -704,7 +704,10 @@ class TestDerivedFiles:
             {"files": []},
             {"files": 3},
             {"files": {"../../etc/passwd": "0"}},
-            {"passages": -1},
+            {"last": "1"},
+            {"last": -1},
+            {"last": 10**9},
+            {"format": 1},
             {"unheard": 1},
         ],
         ids=str,
@@ -780,7 +783,7 @@ class TestDerivedFiles:
             for number in range(4):
                 add(library, article(f"a{number}"))
                 library.search(QUESTION)
-            assert len(list(scratch.glob("*/lexical*"))) == 1
+            assert len(list(scratch.glob("*/*/lexical"))) == 1
         assert list(scratch.iterdir()) == []
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from index.article import Article, make_article
 from index.embed import Vectors
 from index.errors import InvalidInput, LibraryCorrupt
+from index.filter import Filter
 from index.passage import Passage
-from index.store import Filter, Indexed, Store
+from index.store import Indexed, Store
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ class TestTransactions:
     def test_threads_have_connections_of_their_own(self, store: Store) -> None:
         found: list[Article | None] = []
         with store.write() as db:
-            db.execute("INSERT INTO article (id, text, authors, metadata) VALUES ('a', 'b', '[]', '{}')")
+            db.execute("INSERT INTO article (id, text, authors, metadata, checksum) VALUES ('a', 'b', '[]', '{}', '')")
             thread = threading.Thread(target=lambda: found.append(store.article("a")))
             thread.start()
             thread.join()
@@ -198,7 +199,7 @@ class TestForeignFiles:
         other.pragma("user_version", version)
         other.close()
         with pytest.raises(
-            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads 1"
+            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to 2"
         ):
             Store(tmp_path / "test.db")
 

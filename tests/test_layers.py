@@ -17,7 +17,7 @@ LAYERS = {
 COMMAND_LINE = "qa/cli*.py"
 TRAINING = "qa/training/*"
 ROOMS = {
-    "apsw": ["index/store.py"],
+    "apsw": ["index/schema.py", "index/store.py"],
     "faiss": ["index/dense.py"],
     "tantivy": ["index/lexical.py"],
     "nupunkt": ["index/passage.py"],

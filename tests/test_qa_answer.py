@@ -8,10 +8,10 @@ import pytest
 
 from index.article import Article, make_article
 from index.errors import InvalidInput
+from index.filter import Filter
 from index.library import Library
 from index.passage import Passage
 from index.search import Hit
-from index.store import Filter
 from qa import answer as answering
 from qa.answer import (
     GROUP,
