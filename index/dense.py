@@ -17,6 +17,7 @@ Decisions have the measurement."""
 _PROBED_SHARE = 1 / 16
 """Of the lists."""
 
+_MOST_LISTS = 8_192
 _TRAINING_PER_LIST = 64
 _TRAINING_ROUNDS = 8
 _OUTGROWN = 8
@@ -113,8 +114,9 @@ class DenseIndex:
 
 
 def number_of_lists(passages: int) -> int:
-    """Four times the root, as a power of two: coarse enough to train in a minute, fine enough to leave most unread."""
-    return int(2 ** round(math.log2(4 * math.sqrt(max(passages, 1)))))
+    """Four times the root, as a power of two: fine enough to leave most unread. More than 8,192 take too long to
+    train and to choose from."""
+    return int(min(2 ** round(math.log2(4 * math.sqrt(max(passages, 1)))), _MOST_LISTS))
 
 
 def training_sample(passages: int) -> int:

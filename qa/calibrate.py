@@ -124,29 +124,24 @@ def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
 def best_stop(readings: Sequence[Reading], calibration: Calibration) -> float:
     """The least confidence at which reading may stop without losing the right answer to more than half a percent of the
     questions; infinity where every one loses more."""
-    whole = [_right(reading.read, reading, calibration) for reading in readings]
+    progress = [_progress(reading, calibration) for reading in readings]
     for stop in _STOPS:
-        early = [_right(stopped(reading.read, calibration, stop), reading, calibration) for reading in readings]
-        lost = sum(before and not after for before, after in zip(whole, early, strict=True))
+        early = [next((right for confidence, right in steps if confidence >= stop), steps[-1][1]) for steps in progress]
+        lost = sum(steps[-1][1] and not right for steps, right in zip(progress, early, strict=True))
         if lost <= _MAX_STOP_LOSS * len(readings):
             return stop
     return math.inf
 
 
-def stopped(read: Sequence[Read], calibration: Calibration, stop: float) -> Sequence[Read]:
-    """What of it is read if reading stops at this confidence."""
+def _progress(reading: Reading, calibration: Calibration) -> list[tuple[float, bool]]:
+    """The confidence of the best candidate, and whether it is right, after each group that is read."""
+    steps = [(0.0, False)]  # before the first, and where there is no candidate
     done = 0
-    for group in groups(read):
+    for group in groups(reading.read):
         done += len(group)
-        ranked = rank(read[:done], calibration)
-        if ranked and ranked[0].confidence >= stop:
-            break
-    return read[:done]
-
-
-def _right(read: Sequence[Read], reading: Reading, calibration: Calibration) -> bool:
-    ranked = rank(read, calibration)
-    return bool(ranked) and reading.right(ranked[0].spans[0].text)
+        if ranked := rank(reading.read[:done], calibration):
+            steps.append((ranked[0].confidence, reading.right(ranked[0].spans[0].text)))
+    return steps
 
 
 def columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:

@@ -46,7 +46,7 @@ class TorchModel:
 
 def load_model(folder: Path) -> Any:
     """The model in fp32, not in training. Raises ModelNotFound."""
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as in index.embed
     try:
         model = AutoModelForQuestionAnswering.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True

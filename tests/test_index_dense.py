@@ -1,4 +1,4 @@
-"""Exact search by inner product, with the store's keys as ids."""
+"""Search by inner product, with the store's keys as ids: all compared, or by an inverted file."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +7,8 @@ import faiss
 import numpy as np
 import pytest
 
-from index.dense import DenseIndex
+from index import dense
+from index.dense import DenseIndex, number_of_lists, training_sample
 from index.embed import Vectors
 from index.store import Keys
 
@@ -87,3 +88,85 @@ def test_search_uses_one_thread_whatever_thread_asks(index: DenseIndex, vectors:
     with ThreadPoolExecutor(1) as pool:
         assert searched() == ([10], 1)
         assert pool.submit(searched).result() == ([10], 1)
+
+
+# inverted files
+
+
+@pytest.fixture(scope="module")
+def many() -> Vectors:
+    """Four thousand unit vectors around forty centres; number i has key i + 1."""
+    chance = np.random.default_rng(6)
+    centres = chance.normal(size=(40, 32))
+    vectors = centres[np.arange(4_000) % 40] + 0.5 * chance.normal(size=(4_000, 32))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def inverted(many: Vectors, monkeypatch: pytest.MonkeyPatch) -> DenseIndex:
+    monkeypatch.setattr(dense, "FLAT_PASSAGES", 1_000)
+    index = DenseIndex.trained(many[: training_sample(len(many))], len(many))
+    index.add(np.arange(len(many)) + 1, many)
+    return index
+
+
+def nearest(vectors: Vectors, question: Vectors, k: int, allowed: Keys | None = None) -> list[int]:
+    keys = np.arange(len(vectors)) + 1 if allowed is None else allowed
+    return [int(key) for key in keys[np.argsort(-(vectors[keys - 1] @ question), kind="stable")[:k]]]
+
+
+def test_inverted_file_compares_some_and_finds_most(inverted: DenseIndex, many: Vectors) -> None:
+    index = inverted._index
+    assert (type(index), index.nlist, index.nprobe) == (faiss.IndexIVFScalarQuantizer, number_of_lists(4_000), 16)
+    found = [len(set(inverted.search(many[i], 10)) & set(nearest(many, many[i], 10))) for i in range(0, 4_000, 100)]
+    assert sum(found) / (10 * len(found)) > 0.9
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 1.0])
+def test_filtered_search_of_an_inverted_file_is_exact(inverted: DenseIndex, many: Vectors, share: float) -> None:
+    allowed = np.sort(np.random.default_rng(7).permutation(4_000)[: int(share * 4_000)]) + 1
+    for number in (3, 1_234, 3_999):
+        scores = inverted.search(many[number], 10, allowed)
+        expected = nearest(many, many[number], 10, allowed)
+        # in fp16 two that are next to equal may change places
+        np.testing.assert_allclose(
+            [many[key - 1] @ many[number] for key in scores],
+            [many[key - 1] @ many[number] for key in expected],
+            atol=1e-3,
+        )
+        np.testing.assert_allclose(list(scores.values()), [many[key - 1] @ many[number] for key in scores], atol=1e-3)
+        assert set(scores) <= set(allowed.tolist())
+
+
+def test_inverted_file_takes_and_gives_up(inverted: DenseIndex, many: Vectors, tmp_path: Path) -> None:
+    inverted.remove(keys(5, 6, 7, 99_999))
+    inverted.add(keys(8_000), many[:1])
+    inverted.save(tmp_path / "x.faiss")
+    loaded = DenseIndex.load(tmp_path / "x.faiss")
+    for index in (inverted, loaded):
+        assert set(index.keys.tolist()) == set(range(1, 4_001)) - {5, 6, 7} | {8_000}
+        assert len(index) == 3_998
+        assert list(index.search(many[0], 2)) == [1, 8_000]
+    assert loaded.search(many[9], 20) == inverted.search(many[9], 20)
+
+
+def test_small_index_is_flat(many: Vectors) -> None:
+    assert training_sample(dense.FLAT_PASSAGES) == 1
+    index = DenseIndex.trained(many[:1], 50)
+    index.add(np.arange(50), many[:50])
+    assert (isinstance(index._index, faiss.IndexIDMap2), index.outgrown) == (True, False)
+
+
+def test_outgrown(inverted: DenseIndex, many: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not inverted.outgrown
+    flat = DenseIndex(32)
+    flat.add(np.arange(4_000), many)
+    assert flat.outgrown
+    for round in range(1, 64):
+        inverted.add(np.arange(4_000) + 4_000 * round + 1, many)
+    assert inverted.outgrown
+
+
+@pytest.mark.parametrize(("passages", "lists"), [(1, 4), (250_001, 2_048), (1_000_000, 4_096), (10_000_000, 8_192)])
+def test_number_of_lists(passages: int, lists: int) -> None:
+    assert number_of_lists(passages) == lists

@@ -25,7 +25,6 @@ from qa.calibrate import (
     fit,
     judge,
     logistic_regression,
-    stopped,
     threshold_within,
 )
 from qa.confidence import FEATURES, Calibration
@@ -231,14 +230,10 @@ LATE = ((WRONG, 0.8), None, None, (RIGHT, 3.0), None, None, None)
 """Sure by 0.69 in the first group, by 0.95 in the second."""
 
 
-@pytest.mark.parametrize(("stop", "hits_read"), [(0.5, 3), (0.68, 3), (0.7, 6), (0.95, 6), (0.96, 7), (inf, 7)])
-def test_stopped(stop: float, hits_read: int) -> None:
-    assert stopped(read(*LATE), Calibration(), stop) == read(*LATE)[:hits_read]
-
-
-def test_nothing_to_stop() -> None:
-    assert stopped((), Calibration(), 0.5) == ()
-    assert stopped(read(None, None, None, None), Calibration(), 0.0) == read(None, None, None, None)
+def test_progress_is_after_each_group() -> None:
+    steps = calibrate._progress(reading(*LATE), Calibration())
+    assert steps == [(0.0, False), (pytest.approx(0.69, abs=0.01), False), *[(pytest.approx(0.95, abs=0.01), True)] * 2]
+    assert calibrate._progress(reading(None, None, None, None), Calibration()) == [(0.0, False)]
 
 
 SOON = reading((RIGHT, 3.0), None, None, None)

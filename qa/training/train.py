@@ -237,7 +237,7 @@ class _Run:
             group["lr"] = rate
         loss = batch_loss(self.model, batch, self._teacher)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
         self.optimizer.step()
         mean, weight = self.state.loss or 0.0, max(1 / steps, 1 - _LOSS_DECAY)  # at first all count the same
