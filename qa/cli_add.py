@@ -1,10 +1,12 @@
 """`pullquote add`: files to articles to the library, with progress and an account of what was left out and why."""
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from time import perf_counter
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -18,7 +20,8 @@ from qa import cli_show as show
 _STANDARD_INPUT = "standard input"
 _MAX_REPORTED = 20
 _FAILED = 1
-_INTERRUPTED = 130
+_BY_SIGNAL = 128
+"""An exit code is this and the signal's number."""
 
 
 class Format(StrEnum):
@@ -39,6 +42,7 @@ class _Account:
         self.unreadable: list[UnreadableArticle] = []
         self._progress = progress
         self._task = progress.add_task("Adding", total=0, done="")
+        self._began = perf_counter()
         self._bytes: dict[int, float] = {}
 
     def expect(self, size: int) -> None:
@@ -57,7 +61,8 @@ class _Account:
 
     def acknowledge(self, article: Article, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1
-        self._progress.update(self._task, advance=self._bytes.pop(id(article), 0), done=f"{self.total:,} articles")
+        done = f"{self.total:,} articles, {self.total / (perf_counter() - self._began):.1f} a second"
+        self._progress.update(self._task, advance=self._bytes.pop(id(article), 0), done=done)
 
     @property
     def total(self) -> int:
@@ -66,18 +71,12 @@ class _Account:
 
 def add_files(library: Library, paths: list[Path], format: Format | None, out: Console, err: Console) -> int:
     """Add everything under the paths; returns the exit code: 0, 1 where something could not be read, 130 after
-    Ctrl-C."""
+    Ctrl-C and 143 where the process was asked to end."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
         account = _Account(progress)
-        code = 0
-        try:
+        with _Stoppable() as stopped:
             library.add(_articles(paths, format, account), account.acknowledge)
-        except KeyboardInterrupt:
-            code = _INTERRUPTED
-    if code == 0:
-        with err.status("Building the indexes …"):
-            library.settle()
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
     if account.skipped:
         endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)
@@ -87,10 +86,36 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
         err.print(show.safe(f"not read: {error}"), soft_wrap=True)
     if len(account.unreadable) > _MAX_REPORTED:
         err.print(f"… and {len(account.unreadable) - _MAX_REPORTED:,} more that could not be read")
-    if code == _INTERRUPTED:
+    if stopped.by is not None:
         err.print("Interrupted. What is counted above is stored; run the same command again to go on.")
-        return code
+        return _BY_SIGNAL + stopped.by
+    with _Stoppable() as stopped, err.status("Building the indexes …"):
+        library.settle()
+    if stopped.by is not None:
+        err.print("Interrupted. Everything is stored; the first question will build the indexes.")
+        return _BY_SIGNAL + stopped.by
     return _FAILED if account.unreadable else 0
+
+
+class _Stoppable:
+    """Ends quietly where Ctrl-C or a request to end (SIGTERM) stops what is within; `by` is the signal's number."""
+
+    by: int | None = None
+
+    def __enter__(self) -> "_Stoppable":
+        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is KeyboardInterrupt and self.by is None:
+            self.by = signal.SIGINT
+        return kind is KeyboardInterrupt
+
+    def _stop(self, number: int, _: object) -> None:
+        self.by = number
+        raise KeyboardInterrupt
 
 
 def _articles(paths: list[Path], format: Format | None, account: _Account) -> Iterator[Article]:

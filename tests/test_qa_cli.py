@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -160,23 +161,40 @@ def test_add_a_dangling_link_in_a_folder(run: Run, files: Path) -> None:
     assert re.search(r"^not read: .*gone\.txt: ", ran.err, re.MULTILINE)
 
 
-def test_interrupted_add_keeps_what_was_acknowledged(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_add_keeps_what_was_acknowledged(
+    run: Run, files: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     read_file = cli_add.read_file
 
     def interrupted(path: Path) -> Iterator[object]:
         if path.name == "ferry.jsonl":
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         return read_file(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(index_library, "_BATCH_PASSAGES", 1)  # each article is a batch of its own
         patch.setattr(cli_add, "read_file", interrupted)
         ran = run("add", str(files))
-    assert (ran.code, ran.out) == (130, "2 added, 0 replaced, 0 unchanged\n")
+    assert (ran.code, ran.out) == (128 + number, "2 added, 0 replaced, 0 unchanged\n")
     assert "Interrupted. What is counted above is stored; run the same command again" in ran.err
     assert len(run("list", "--json").lines) == 2
     assert run("search", "chess cup", "--json").lines[0]["article"] == "chess"
     assert run("add", str(files)).out == "1 added, 0 replaced, 2 unchanged\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_building_of_the_indexes(
+    run: Run, files: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "settle", lambda self: os.kill(os.getpid(), number))
+        ran = run("add", str(files))
+    assert (ran.code, ran.out) == (128 + number, "3 added, 0 replaced, 0 unchanged\n")
+    assert "Everything is stored; the first question will build the indexes" in ran.err
+    assert signal.getsignal(number) is before
+    assert run("search", "chess cup", "--json").lines[0]["article"] == "chess"
 
 
 def test_interrupted_ask(filled: Run, monkeypatch: pytest.MonkeyPatch) -> None:
