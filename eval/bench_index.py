@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from time import perf_counter
 from typing import Any
 
@@ -35,7 +36,8 @@ BUILD = Path("build/benchmark")
 _NOISE = 0.7
 _CHUNK = 100_000
 _QUESTIONS = 200
-_INDEXED_ARTICLES = 12
+_INDEXED_ARTICLES = 6
+_TURNS = 5
 _SELECTIVITIES = (0.001, 0.01, 0.1)
 _MEGABYTE = 1e6
 
@@ -59,38 +61,45 @@ def main() -> None:
 
 
 def indexing(options: argparse.Namespace) -> None:
-    """What adding articles takes beside the encoder: the same passages, encoded alone in one run of `add`'s batches."""
+    """What adding articles takes beside the encoder: the same passages, encoded alone, in turns with `add`."""
     items = list(read_file(DATA / "squad" / "dev-v1.1.json"))
     articles = [item for item in items if isinstance(item, Article)][:_INDEXED_ARTICLES]
     embedder = load_embedder()
-    embedder.encode(["warm"])
     splitter = Splitter(embedder.token_spans, embedder.fingerprint)
     path = options.libraries / "indexing"
-    for turn in range(2):  # the first warms up
+    seconds: dict[str, list[float]] = {"splitting": [], "encoding": [], "adding": [], "building": []}
+    texts: list[str] = []
+
+    def add() -> None:
         shutil.rmtree(path, ignore_errors=True)
-        began = perf_counter()
-        passages = [passage for article in articles for passage in splitter.split(article)]
-        split = perf_counter() - began
-        texts = [embedded_text(passage) for passage in passages]
-        tokens = sum(map(len, embedder.token_spans(texts))) + 2 * len(texts)
-        began = perf_counter()
+        with Library(path, embedder, create=True) as library:
+            library.add(articles)
+
+    def split() -> None:
+        texts[:] = [embedded_text(passage) for article in articles for passage in splitter.split(article)]
+
+    def encode() -> None:
         for start in range(0, len(texts), 256):
             embedder.encode(texts[start : start + 256])
-        encoded = perf_counter() - began
-        with Library(path, embedder, create=True) as library:
-            began = perf_counter()
-            library.add(articles)
-            added = perf_counter() - began
-            began = perf_counter()
+
+    def build() -> None:
+        with Library(path, embedder) as library:
             library.settle()
-            settled = perf_counter() - began
-        if turn:
-            print(f"{len(articles)} articles, {len(texts):,} passages, {tokens:,} tokens")
-            print(f"encoder alone  {tokens / encoded:8,.0f} tokens/s")
-            print(f"add            {tokens / added:8,.0f} tokens/s, {encoded / added:.0%} of the encoder's")
-            print(
-                f"  splitting alone takes {split / added:.0%} of the time, building the indexes {settled / added:.0%}"
-            )
+
+    for _ in range(_TURNS):
+        for name, run in (("splitting", split), ("encoding", encode), ("adding", add), ("building", build)):
+            began = perf_counter()
+            run()
+            seconds[name].append(perf_counter() - began)
+    took = {name: float(np.median(times)) for name, times in seconds.items()}
+    tokens = sum(map(len, embedder.token_spans(texts))) + 2 * len(texts)
+    print(f"{len(articles)} articles, {len(texts):,} passages, {tokens:,} tokens; medians of {_TURNS}")
+    print(f"encoder alone {tokens / took['encoding']:,.0f} tokens/s")
+    print(
+        f"add           {tokens / took['adding']:,.0f} tokens/s, {took['encoding'] / took['adding']:.0%} of the encoder's"
+    )
+    print(f"  of its time splitting alone takes {took['splitting'] / took['adding']:.0%}")
+    print(f"  building the indexes takes {took['building'] / took['adding']:.0%} on top")
 
 
 def dense(options: argparse.Namespace) -> None:
@@ -119,7 +128,6 @@ def _measured(
     make: Callable[[Vectors, int], Any], sample: Vectors, originals: Vectors, count: int, questions: Vectors, exact: Any
 ) -> tuple[float, float, tuple[float, float], float]:
     """Seconds to build, megabytes, milliseconds per search (p50, p95), recall@10."""
-    before = _resident()
     began = perf_counter()
     faiss.omp_set_num_threads(cores())
     index = make(sample, count)
@@ -129,7 +137,7 @@ def _measured(
         else:
             index.add(chunk)
     build = perf_counter() - began
-    size = (_resident() - before) / _MEGABYTE
+    size = _size(index) / _MEGABYTE
     faiss.omp_set_num_threads(1)
     times, found = [], []
     for question in questions:
@@ -334,6 +342,18 @@ def _exact(originals: Vectors, count: int, questions: Vectors) -> list[list[int]
         best = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         scores, keys = np.take_along_axis(scores, best, 1), np.take_along_axis(keys, best, 1)
     return [[int(key) for key in row] for row in keys]
+
+
+def _size(index: Any) -> int:
+    """In bytes, as a file: in memory it is the same but for a few."""
+    file = Path(mkdtemp()) / "index"
+    if isinstance(index, DenseIndex):
+        index.save(file)
+    else:
+        faiss.write_index(index, str(file))
+    size = file.stat().st_size
+    shutil.rmtree(file.parent)
+    return size
 
 
 def _trained(sample: Vectors, description: str) -> Any:
