@@ -96,7 +96,8 @@ def indexing(options: argparse.Namespace) -> None:
     print(f"{len(articles)} articles, {len(texts):,} passages, {tokens:,} tokens; medians of {_TURNS}")
     print(f"encoder alone {tokens / took['encoding']:,.0f} tokens/s")
     print(
-        f"add           {tokens / took['adding']:,.0f} tokens/s, {took['encoding'] / took['adding']:.0%} of the encoder's"
+    share = took["encoding"] / took["adding"]
+    print(f"add           {tokens / took['adding']:,.0f} tokens/s, {share:.0%} of the encoder's")
     )
     print(f"  of its time splitting alone takes {took['splitting'] / took['adding']:.0%}")
     print(f"  building the indexes takes {took['building'] / took['adding']:.0%} on top")
