@@ -95,10 +95,8 @@ def indexing(options: argparse.Namespace) -> None:
     tokens = sum(map(len, embedder.token_spans(texts))) + 2 * len(texts)
     print(f"{len(articles)} articles, {len(texts):,} passages, {tokens:,} tokens; medians of {_TURNS}")
     print(f"encoder alone {tokens / took['encoding']:,.0f} tokens/s")
-    print(
     share = took["encoding"] / took["adding"]
     print(f"add           {tokens / took['adding']:,.0f} tokens/s, {share:.0%} of the encoder's")
-    )
     print(f"  of its time splitting alone takes {took['splitting'] / took['adding']:.0%}")
     print(f"  building the indexes takes {took['building'] / took['adding']:.0%} on top")
 
