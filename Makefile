@@ -4,13 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint types check bench bench-index crash clean
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
 	@echo "make test    set up, then every check: tests, lint, types, layers"
 	@echo "make check   the checks alone, in an environment that is set up"
 	@echo "make bench   the figures of the README, from the benchmark data (see CONTRIBUTING.md)"
+	@echo "make bench-index   the index's figures: types, a library of a million passages, filters"
+	@echo "make crash   kill a library that is being written to, 200 times, and count what was lost"
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +39,12 @@ types:
 
 bench: $(BIN)/.installed
 	$(BIN)/python -m eval.benchmark
+
+bench-index: $(BIN)/.installed
+	$(BIN)/python -m eval.bench_index
+
+crash: $(BIN)/.installed
+	$(BIN)/python -m tests.crash --kills 200
 
 clean:
 	rm -rf build

@@ -50,7 +50,13 @@ class LexicalIndex:
         return np.array(sorted(key for key, _ in hits), dtype=np.int64)
 
     def update(self, add: Iterable[tuple[int, Passage]], remove: Sequence[int]) -> None:
-        """Apply additions and removals as one commit."""
+        """Apply additions and removals as one commit. Raises OSError where it cannot be written."""
+        try:
+            self._update(add, remove)
+        except ValueError as error:  # tantivy's only kind; here a full or a failing disk
+            raise OSError(str(error)) from None
+
+    def _update(self, add: Iterable[tuple[int, Passage]], remove: Sequence[int]) -> None:
         writer = self._index.writer(_WRITER_HEAP_BYTES, num_threads=1)
         # by query, since delete_documents_by_term takes an integer for a signed one and then deletes nothing
         writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "key", remove))

@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from index import derived
 from index.article import Article, storable
 from index.embed import Embedder
 from index.errors import (
+    ArticleDamaged,
     ArticleNotFound,
+    DiskFull,
     InvalidInput,
     LibraryBusy,
     LibraryNotFound,
@@ -22,6 +23,7 @@ from index.errors import (
 from index.filter import Filter
 from index.lock import write_lock
 from index.passage import Passage, Splitter
+from index.scratch import Scratch
 from index.search import Hit, fuse
 from index.store import Indexed, Store
 
@@ -97,7 +99,7 @@ class Library:
         self._embedder = embedder
         self._splitter = Splitter(embedder.token_spans, embedder.fingerprint) if embedder else None
         self._derived: derived.Derived | None = None
-        self._scratch = TemporaryDirectory(prefix="pullquote-")
+        self._scratch = Scratch()
         self._index_lock = threading.RLock()
         self._write_lock = threading.Lock()
 
@@ -111,7 +113,7 @@ class Library:
         """Save the derived indexes if they have changed, and let go of everything."""
         self.save()
         self._store.close()
-        self._scratch.cleanup()
+        self._scratch.close()
 
     # Articles
 
@@ -130,7 +132,7 @@ class Library:
                 if batch.holds(article):
                     self._commit(batch, embedder, acknowledge)
                     batch = _Batch()
-                old = self._store.article(article.id)
+                old = self._intact(article.id)
                 if old == article:
                     if old.origin != article.origin:
                         self._store.note_origin(article)
@@ -146,7 +148,8 @@ class Library:
         """Remove articles. Raises ArticleNotFound, having removed none, where one is not there; LibraryBusy."""
         with self._writing():
             for id in ids:
-                self.article(id)
+                with suppress(ArticleDamaged):
+                    self.article(id)
             self._store.remove(ids)
 
     def article(self, id: str) -> Article:
@@ -292,6 +295,12 @@ class Library:
                 }
             )
 
+    def _intact(self, id: str) -> Article | None:
+        """The article unless it is damaged, so that adding it again replaces it."""
+        with suppress(ArticleDamaged):
+            return self._store.article(id)
+        return None
+
     def _outcome(self, article: Article, old: Article | None) -> Outcome:
         return Outcome.REPLACED if old or self._store.has_origin(article.origin) else Outcome.ADDED
 
@@ -316,11 +325,17 @@ class Library:
             embedder, _ = self._models()
             self._check_embedder(embedder)  # another process may have reindexed the library
             old, self._derived = None if afresh else self._derived, None  # half changed they are of no use
+            scratch = self._scratch.path
             try:
-                self._derived = derived.synced(old, self._store, dimensions, Path(self._scratch.name))
-            except FileNotFoundError:
-                newer = derived.load(self.path, *self._fingerprints())
-                self._derived = derived.synced(newer, self._store, dimensions, Path(self._scratch.name))
+                try:
+                    self._derived = derived.synced(old, self._store, dimensions, scratch)
+                except FileNotFoundError:
+                    newer = derived.load(self.path, *self._fingerprints())
+                    self._derived = derived.synced(newer, self._store, dimensions, scratch)
+            except OSError as error:
+                raise DiskFull(
+                    f"the index cannot be built in {scratch}: {error}; make room there, or set TMPDIR to another place"
+                ) from None
         return self._derived
 
     def _fingerprints(self) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """One writing process at a time: an advisory lock on the library's directory."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
-from index.errors import LibraryBusy, LibraryNotWritable
+from index.errors import DiskFull, LibraryBusy, LibraryNotWritable
 
 
 @contextmanager
@@ -21,20 +22,23 @@ def write_lock(library: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read().decode(errors="replace").strip() or "another process"
             raise LibraryBusy(f"{library} is being written to by {holder}; try again when it is done") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+        with suppress(OSError):  # on a full disk the lock holds without a name
+            file.truncate(0)
+            file.write(f"process {os.getpid()}".encode())
         try:
             yield
         finally:
-            file.truncate(0)
+            with suppress(OSError):
+                file.truncate(0)
 
 
-def _opened(library: Path) -> TextIO:
+def _opened(library: Path) -> FileIO:
     try:
-        return open(library / "lock", "a+", encoding="utf-8")
+        descriptor = os.open(library / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"the disk of {library} is full; make room and try again") from None
         raise LibraryNotWritable(f"{library} cannot be written to: {error.strerror}") from None
+    return FileIO(descriptor, "r+")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from index.errors import ModelNotFound
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or importing it would note the machine in a file, and report it later
+import onnxruntime
 
 GRAPH = "graph.onnx"
 """A model's graph without its weights: it names tensors of the safetensors, so that nothing is kept twice and a model

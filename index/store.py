@@ -1,12 +1,14 @@
 """The truth: articles, passages and vectors in one SQLite database. Everything else is derived from it."""
 
 import json
+import struct
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import apsw
@@ -16,13 +18,18 @@ from numpy.typing import NDArray
 from index import schema
 from index.article import Article, storable
 from index.embed import Vectors
-from index.errors import DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
+from index.errors import ArticleDamaged, DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
 from index.filter import Filter
 from index.passage import Passage
 from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
 
 _BUSY_MILLISECONDS = 10_000
-_CORRUPT = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
+_CORRUPT = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, UnicodeDecodeError, struct.error)
+"""What reading a damaged file can raise: our own statements are sound, so that an error in one is the schema's."""
+
+
+_LEAST_ROOM = 1_000_000
+"""Bytes on the disk without which SQLite cannot make the files of a database in WAL mode."""
 
 _REMEMBERED_GENERATIONS = 1_000
 """An index that is further behind compares all its keys with all there are."""
@@ -63,18 +70,16 @@ class Store:
         self._local = threading.local()
         self._connections: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()  # a thread's ends with it
         self._failure: str | None = None
-        try:
+        with self._understood():
             version = self._db.pragma("user_version")
-            if 0 < version < schema.VERSION or (version == 0 and create):
-                with self.write() as db:
-                    version = db.pragma("user_version")  # another process may have been faster
-                    if version == 0:
-                        schema.create(db)
-                    else:
-                        schema.migrate(db, version)
-                version = schema.VERSION
-        except _CORRUPT as error:
-            raise self._corrupt(error) from None
+        if 0 < version < schema.VERSION or (version == 0 and create):
+            with self.write() as db:
+                version = db.pragma("user_version")  # another process may have been faster
+                if version == 0:
+                    schema.create(db)
+                else:
+                    schema.migrate(db, version)
+            version = schema.VERSION
         if version != schema.VERSION:
             raise LibraryCorrupt(
                 f"{path} has schema version {version}; this version of pullquote reads up to {schema.VERSION}"
@@ -91,11 +96,19 @@ class Store:
                 db.pragma("journal_mode", "wal")
             except (apsw.ReadOnlyError, apsw.CantOpenError):
                 db = self._read_only()
+            except apsw.IOError:
+                self._check_room()
+                raise
             db.pragma("synchronous", "full")
             db.pragma("foreign_keys", True)
             self._local.db = db
             self._connections.add(db)
         return db
+
+    def _check_room(self) -> None:
+        """Raises DiskFull where SQLite has no room for the files it makes beside the database."""
+        if disk_usage(self._path.parent).free < _LEAST_ROOM:
+            raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
 
     def _read_only(self) -> apsw.Connection:
         """A connection where no file can be made beside the database, as one in WAL mode otherwise needs."""
@@ -105,11 +118,23 @@ class Store:
         return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
     def _rows(self, sql: str, values: Sequence[str | int | None] = ()) -> list[tuple[Any, ...]]:
-        """What a query finds. Raises LibraryCorrupt."""
-        try:
+        """What a query finds. Raises LibraryCorrupt, DiskFull, LibraryNotWritable, LibraryBusy."""
+        with self._understood():
             return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """SQLite's errors as ours."""
+        try:
+            yield
         except _CORRUPT as error:
             raise self._corrupt(error) from None
+        except apsw.FullError:
+            raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
+        except apsw.BusyError:
+            raise LibraryBusy(f"{self._path} is in use by another process; try again when it is done") from None
+        except (apsw.ReadOnlyError, apsw.IOError, apsw.CantOpenError) as error:
+            raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
 
     def _corrupt(self, reason: object) -> LibraryCorrupt:
         return LibraryCorrupt(f"{self._path} cannot be read as a library: {reason}; see: pullquote doctor")
@@ -119,31 +144,22 @@ class Store:
         """One transaction, durable when the block is left and undone when it raises.
 
         After an input or output error nothing is written any more: what the system then has on the disk is unknown
-        until the file is opened anew. Raises DiskFull, LibraryBusy, LibraryNotWritable.
+        until the file is opened anew. Raises DiskFull, LibraryBusy, LibraryNotWritable, LibraryCorrupt.
         """
         if self._failure is not None:
             raise LibraryNotWritable(f"{self._path} could not be written to before: {self._failure}; start again")
-        db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        except _CORRUPT as error:
-            raise self._corrupt(error) from None
-        except apsw.FullError:
-            raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
-        except apsw.BusyError:
-            raise LibraryBusy(
-                f"{self._path} is being written to by another process; try again when it is done"
-            ) from None
-        except apsw.ReadOnlyError as error:
-            raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
-        except apsw.IOError as error:
-            self._failure = str(error)
-            raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
-        finally:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+        with self._understood():
+            db = self._db
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except apsw.IOError as error:
+                self._failure = str(error)
+                raise
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
 
     def close(self) -> None:
         for db in list(self._connections):
@@ -167,15 +183,17 @@ class Store:
                     f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
                     (*row, article_checksum(*row)),
                 )
-                key = db.last_insert_rowid()
-                blobs = (vector.astype("<f4").tobytes() for vector in item.vectors)
-                db.executemany(
-                    'INSERT INTO passage (article, start, "end", vector, checksum) VALUES (?,?,?,?,?)',
-                    [
-                        (key, passage.start, passage.end, blob, passage_checksum(key, passage.start, passage.end, blob))
-                        for passage, blob in zip(item.passages, blobs, strict=True)
-                    ],
-                )
+                _insert_passages(db, db.last_insert_rowid(), item)
+            _advance(db)
+
+    def recut(self, batch: Iterable[Indexed], settings: Mapping[str, str]) -> None:
+        """Give articles that are there other passages, and note what made them. One transaction."""
+        with self.write() as db:
+            for item in batch:
+                [(key,)] = db.execute("SELECT key FROM article WHERE id = ?", (item.article.id,))
+                db.execute("DELETE FROM passage WHERE article = ?", (key,))
+                _insert_passages(db, key, item)
+            db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(settings.items()))
             _advance(db)
 
     def remove(self, ids: Iterable[str]) -> list[str]:
@@ -209,6 +227,10 @@ class Store:
         )
         return [(self._article(row), count) for count, *row in rows]
 
+    def article_checksums(self) -> dict[str, str]:
+        """By id, in the order they came in: two articles with the same are equal."""
+        return dict(self._rows("SELECT id, checksum FROM article ORDER BY key"))
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
         [(articles, passages)] = self._rows("SELECT (SELECT count(*) FROM article), (SELECT count(*) FROM passage)")
@@ -226,7 +248,7 @@ class Store:
         """What has happened since a generation whose greatest key was `last`; None where that is not remembered."""
         with self._db:
             now = self.generation
-            remembered = int(self.setting("removals_since") or 0) <= generation <= now
+            remembered = self._number("removals_since") <= generation <= now
             new = self._keys("SELECT key FROM passage WHERE key > ? ORDER BY key", last) if remembered else None
             gone = self._keys("SELECT passage FROM removal WHERE generation > ? AND passage <= ?", generation, last)
         return None if new is None else Changes(now, new, gone)
@@ -234,7 +256,7 @@ class Store:
     def forget_removals(self, before: int | None = None) -> None:
         """Forget which passages were removed by generations before this one; by default all but the latest."""
         before = self.generation - _REMEMBERED_GENERATIONS if before is None else before
-        if before > int(self.setting("removals_since") or 0):
+        if before > self._number("removals_since"):
             with self.write() as db:
                 db.execute("DELETE FROM removal WHERE generation <= ?", (before,))
                 db.execute("UPDATE setting SET value = ? WHERE name = 'removals_since'", (str(before),))
@@ -268,15 +290,18 @@ class Store:
     def _passage(self, key: int) -> list[tuple[int, int, int, bytes]]:
         """Article key, start, end and vector of the passage, if it is there. Raises LibraryCorrupt."""
         rows = self._rows('SELECT checksum, article, start, "end", vector FROM passage WHERE key = ?', (key,))
-        if any(passage_checksum(*row) != checksum for checksum, *row in rows):
-            raise self._corrupt(f"passage {key} is not what was stored")
+        with self._understood():
+            if any(passage_checksum(*row) != checksum for checksum, *row in rows):
+                raise self._corrupt(f"passage {key} is not what was stored")
         return [(article, start, end, vector) for _, article, start, end, vector in rows]
 
     def _article(self, row: Sequence[str]) -> Article:
         """Of values in the order of _CHECKED. Raises LibraryCorrupt."""
         checksum, *values = row
         if article_checksum(*values) != checksum:
-            raise self._corrupt(f"article {values[0]!r} is not what was stored")
+            raise ArticleDamaged(
+                f"the article {values[0]!r} in {self._path} is not what was stored; add it again; see: pullquote doctor"
+            )
         id, text, title, url, published, source, authors, metadata, origin = values
         names = tuple(json.loads(authors))
         return Article(id, text, title, url, published, source, names, json.loads(metadata), origin)
@@ -305,15 +330,32 @@ class Store:
     @property
     def generation(self) -> int:
         """Rises with every change to the articles."""
-        return int(self.setting("generation") or 0)
+        return self._number("generation")
 
     def setting(self, name: str) -> str | None:
         rows = self._rows("SELECT value FROM setting WHERE name = ?", (name,))
         return rows[0][0] if rows else None
 
+    def _number(self, name: str) -> int:
+        text = self.setting(name) or "0"
+        if not text.isdecimal():
+            raise self._corrupt(f"the setting {name} is {text!r}")
+        return int(text)
+
     def set_settings(self, settings: dict[str, str]) -> None:
         with self.write() as db:
             db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(settings.items()))
+
+
+def _insert_passages(db: apsw.Connection, article: int, item: Indexed) -> None:
+    blobs = (vector.astype("<f4").tobytes() for vector in item.vectors)
+    db.executemany(
+        'INSERT INTO passage (article, start, "end", vector, checksum) VALUES (?,?,?,?,?)',
+        [
+            (article, passage.start, passage.end, blob, passage_checksum(article, passage.start, passage.end, blob))
+            for passage, blob in zip(item.passages, blobs, strict=True)
+        ],
+    )
 
 
 def _advance(db: apsw.Connection) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -196,3 +198,10 @@ def test_damaged_weights(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(ModelNotFound, match=r"safetensors in .* cannot be read"):
         OnnxModel(folder / GRAPH, folder)
+
+
+def test_nothing_is_noted_about_the_machine(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "from index.onnx import OnnxModel, Path; OnnxModel(Path('qa/model/graph.onnx'), Path('qa/model'))"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | home, check=True, cwd=reader_folder().parents[1])
+    assert [*tmp_path.rglob("*")] == []

@@ -18,7 +18,7 @@ COMMAND_LINE = "qa/cli*.py"
 TRAINING = "qa/training/*"
 ROOMS = {
     "apsw": ["index/schema.py", "index/store.py"],
-    "faiss": ["index/dense.py"],
+    "faiss": ["index/dense.py", "eval/bench_index.py"],
     "tantivy": ["index/lexical.py"],
     "nupunkt": ["index/passage.py"],
     "onnxruntime": ["index/onnx.py"],
