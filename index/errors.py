@@ -42,6 +42,10 @@ class LibraryCorrupt(PullquoteError):
     """The database of the library cannot be read, or is not one of ours."""
 
 
+class ArticleDamaged(LibraryCorrupt):
+    """One article is not what was stored; the others are not affected. It may be added again, or removed."""
+
+
 class ModelNotFound(PullquoteError):
     """There is no usable model under the given name."""
 

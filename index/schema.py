@@ -1,9 +1,9 @@
 """The tables of the database, and how those of earlier versions become today's."""
 
+import struct
 from collections.abc import Callable
 from hashlib import sha256
 from json import dumps
-from struct import pack
 from typing import Any
 from zlib import crc32
 
@@ -69,13 +69,17 @@ def migrate(db: apsw.Connection, version: int) -> None:
 
 def article_checksum(*row: Any) -> str:
     """SHA-256 of an article's values in the order of ARTICLE_COLUMNS, its origin left out: that may change."""
-    return sha256(dumps(row[:-1]).encode()).hexdigest()
+    return sha256(dumps(row[:-1], default=repr).encode()).hexdigest()
 
 
 def passage_checksum(*row: Any) -> int:
-    """CRC-32 of a passage's article key, start, end and vector: against bits that flip, not against anybody."""
+    """CRC-32 of a passage's article key, start, end and vector: against bits that flip, not against anybody. -1 where
+    they are of types that were never stored."""
     *numbers, vector = row
-    return crc32(vector, crc32(pack("<qqq", *numbers)))
+    try:
+        return crc32(vector, crc32(struct.pack("<qqq", *numbers)))
+    except (TypeError, struct.error):
+        return -1
 
 
 def _to_2(db: apsw.Connection) -> None:

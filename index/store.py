@@ -27,7 +27,6 @@ _BUSY_MILLISECONDS = 10_000
 _CORRUPT = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, UnicodeDecodeError, struct.error)
 """What reading a damaged file can raise: our own statements are sound, so that an error in one is the schema's."""
 
-
 _LEAST_ROOM = 1_000_000
 """Bytes on the disk without which SQLite cannot make the files of a database in WAL mode."""
 

@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_models
+from qa import cli_keep, cli_models
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Question
 from qa.cli_add import Format, add_files
@@ -42,6 +42,7 @@ from qa.wire import answer_json, article_json, article_summary_json, hit_json, v
 EXIT_CODES: dict[type[errors.PullquoteError], int] = {
     errors.InvalidInput: 64,
     errors.LibraryCorrupt: 65,
+    errors.ArticleDamaged: 65,
     errors.ArticleNotFound: 66,
     errors.LibraryNotFound: 66,
     errors.LibraryNotWritable: 73,
@@ -107,6 +108,11 @@ app.command("eval")(cli_models.evaluate_gold)
 app.command("calibrate")(cli_models.calibrate)
 app.command("train")(cli_models.train)
 app.command("export")(cli_models.export)
+app.command("doctor")(cli_keep.doctor)
+app.command("backup")(cli_keep.backup)
+app.command("restore")(cli_keep.restore)
+app.command("reindex")(cli_keep.reindex)
+app.command("compact")(cli_keep.compact)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from index.errors import (
+    ArticleDamaged,
     ArticleNotFound,
     DiskFull,
     InvalidInput,
@@ -46,6 +47,7 @@ _PULLQUOTE = {
     DiskFull: (507, "disk_full"),
     LibraryNotFound: (500, "library_not_found"),
     LibraryCorrupt: (500, "library_corrupt"),
+    ArticleDamaged: (500, "article_damaged"),
     ModelNotFound: (500, "model_not_found"),
     ModelMismatch: (500, "model_mismatch"),
 }
