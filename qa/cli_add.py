@@ -75,7 +75,7 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
         account = _Account(progress)
-        with _Stoppable() as stopped:
+        with Stoppable() as stopped:
             library.add(_articles(paths, format, account), account.acknowledge)
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
     if account.skipped:
@@ -89,7 +89,7 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
     if stopped.by is not None:
         err.print("Interrupted. What is counted above is stored; run the same command again to go on.")
         return _BY_SIGNAL + stopped.by
-    with _Stoppable() as stopped, err.status("Building the indexes …"):
+    with Stoppable() as stopped, err.status("Building the indexes …"):
         library.settle()
     if stopped.by is not None:
         err.print("Interrupted. Everything is stored; the first question will build the indexes.")
@@ -97,12 +97,12 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
     return _FAILED if account.unreadable else 0
 
 
-class _Stoppable:
+class Stoppable:
     """Ends quietly where Ctrl-C or a request to end (SIGTERM) stops what is within; `by` is the signal's number."""
 
     by: int | None = None
 
-    def __enter__(self) -> "_Stoppable":
+    def __enter__(self) -> "Stoppable":
         self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 

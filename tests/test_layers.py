@@ -17,7 +17,7 @@ LAYERS = {
 COMMAND_LINE = "qa/cli*.py"
 TRAINING = "qa/training/*"
 ROOMS = {
-    "apsw": ["index/schema.py", "index/store.py"],
+    "apsw": [f"index/{name}.py" for name in ("backup", "compact", "integrity", "salvage", "schema", "store")],
     "faiss": ["index/dense.py", "eval/bench_index.py"],
     "tantivy": ["index/lexical.py"],
     "nupunkt": ["index/passage.py"],

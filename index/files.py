@@ -1,0 +1,110 @@
+"""What lies in a library's directory beside the database: derived indexes, unfinished work, and what was kept."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from hashlib import file_digest
+from pathlib import Path
+
+from index.derived import Manifest
+from index.errors import LibraryNotFound
+from index.library import DATABASE
+
+MANIFEST = "manifest.json"
+SALVAGED = f"{DATABASE}.salvaged"
+_DERIVED = ("dense-*", "lexical-*")
+_TEMPORARY = ("*.tmp", "*.tmp-*")
+_SIDE = "reindex-"
+_KEPT = (f"{DATABASE}.before-restore*", SALVAGED)
+
+
+def database(library: Path) -> Path:
+    """Where the library's database is. Raises LibraryNotFound where there is none."""
+    path = library / DATABASE
+    if not path.is_file():
+        raise LibraryNotFound(
+            f"there is no library at {library}; make one with: pullquote --library {library} add FILES, "
+            f"or of a backup with: pullquote --library {library} restore FILE"
+        )
+    return path
+
+
+def read_manifest(library: Path) -> Manifest | None:
+    """What the saved indexes are said to be; None where there are none. Raises ValueError where it is unreadable."""
+    try:
+        manifest = Manifest(**json.loads((library / MANIFEST).read_bytes()))
+        if not isinstance(manifest.files, dict):
+            raise ValueError("it names no files")
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return manifest
+
+
+def derived_files(library: Path) -> list[Path]:
+    """The manifest and all derived indexes, of whatever generation; what others depend on comes first."""
+    return [library / MANIFEST, *_matching(library, _DERIVED)]
+
+
+def leftovers(library: Path, manifest: Manifest | None) -> list[Path]:
+    """What a process that was killed has left: temporary files, and indexes that the manifest does not name."""
+    named = {Path(name).parts[0] for name in manifest.files} if manifest else set()
+    found = {*_matching(library, _TEMPORARY), *_matching(library, _DERIVED)}
+    return sorted(path for path in found if path.name not in named)
+
+
+def side_directory(library: Path, fingerprint: str) -> Path:
+    """Where a reindex with the models of this fingerprint puts its work until it is done."""
+    return library / f"{_SIDE}{fingerprint}"
+
+
+def side_directories(library: Path) -> list[Path]:
+    return _matching(library, (f"{_SIDE}*",))
+
+
+def kept_files(library: Path) -> list[Path]:
+    """Whole databases beside the one in use."""
+    return _matching(library, _KEPT)
+
+
+def remove_all(paths: Iterable[Path]) -> None:
+    """Remove files and directories, in that order, whether they are there or not."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str | None:
+    """SHA-256 of a file, 64 hexadecimal digits; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def size(library: Path) -> int:
+    """Bytes of everything in the directory; a file with several names counts once."""
+    found = {}
+    for directory, _, names in os.walk(library):
+        for name in names:
+            status = os.lstat(os.path.join(directory, name))
+            found[status.st_ino] = status.st_size
+    return sum(found.values())
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, will survive the loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _matching(library: Path, patterns: Iterable[str]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in library.glob(pattern))
