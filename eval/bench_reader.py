@@ -1,6 +1,7 @@
 """The part of the benchmark about the reader: quality, speed and memory by what runs it, all in one run each."""
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -200,16 +201,25 @@ def _operations(question: str, passages: Sequence[Passage]) -> float:
 
 def cold(libraries: Path, sample: int | None) -> None:
     """`pullquote ask` on the demo articles, the whole process, in turns: seconds and peak memory."""
+    from qa.torch_model import TorchModel
+
     with _scratch() as scratch:
         command = _pullquote(scratch / "demo")
         subprocess.run([*command, "add", str(_DEMO)], check=True, stdout=subprocess.DEVNULL)
-        runs: dict[str, list[tuple[float, float]]] = {runtime.value: [] for runtime in Runtime}
+        exact = Path(shutil.copytree(reader_folder(), scratch / "fp32"))
+        TorchModel(exact).export(exact / GRAPH, int8=False)
+        ways = {
+            "torch fp32": ["--runtime", "torch"],
+            "onnx fp32": ["--reader", str(exact)],
+            "onnx int8": ["--runtime", "onnx"],
+        }
+        runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
         for _ in range(_COLD_RUNS):
-            for runtime, measured in runs.items():
-                measured.append(_run([*command, "ask", _DEMO_QUESTION, "--runtime", runtime]))
-    for runtime, measured in runs.items():
+            for way, options in ways.items():
+                runs[way].append(_run([*command, "ask", _DEMO_QUESTION, *options]))
+    for way, measured in runs.items():
         seconds, mebibytes = (statistics.median(column) for column in zip(*measured, strict=True))
-        print(f"{runtime}: {seconds:.2f} s, {mebibytes:,.0f} MiB at most; medians of {_COLD_RUNS}")
+        print(f"{way}: {seconds:.2f} s, {mebibytes:,.0f} MiB at most; medians of {_COLD_RUNS}")
 
 
 def news_training(libraries: Path, sample: int | None) -> None:
