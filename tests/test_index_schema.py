@@ -15,13 +15,13 @@ import apsw
 import numpy as np
 import pytest
 from conftest import OpenLibrary
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.article import Article, make_article
 from index.errors import ArticleDamaged, LibraryCorrupt
 from index.files import read_manifest
-from index.library import DATABASE, Library
+from index.library import DATABASE
 from index.passage import Passage
 from index.schema import VERSION, article_checksum, passage_checksum
 from index.store import Changes, Indexed, Store
@@ -65,18 +65,25 @@ from pathlib import Path
 import apsw
 from index.store import Store
 
-left = int(sys.argv[2])
+def migrate(path, ticks):
+    left = ticks
 
-def tick():
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return False
+    def tick():
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
 
-apsw.connection_hooks.append(lambda db: db.set_progress_handler(tick, 50))
-Store(Path(sys.argv[1]))
+    apsw.connection_hooks.append(lambda db: db.set_progress_handler(tick, 50))
+    Store(Path(path))
+    os._exit(0)
+
+for path, ticks in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
+    child = os.fork() or migrate(path, ticks)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+"""Migrates databases, each in a process of its own that kills itself after so many ticks; prints how they ended."""
 
 
 def make_old(path: Path) -> None:
@@ -235,14 +242,11 @@ class TestKilledMigration:
 
     def test_by_a_signal(self, old: Path, points: list[int], tmp_path: Path) -> None:
         expected = everything(Path(copyfile(old, tmp_path / "expected.db")))
-        for several in np.array_split(points, 5):
-            paths = [Path(copyfile(old, tmp_path / f"{point}.db")) for point in several]
-            children = [
-                subprocess.Popen([sys.executable, "-c", MIGRATE, str(path), str(point)])
-                for path, point in zip(paths, several, strict=True)
-            ]
-            assert [child.wait(60) for child in children] == [-signal.SIGKILL] * len(children)
-            assert [everything(path) == expected for path in paths] == [True] * len(paths)
+        paths = [Path(copyfile(old, tmp_path / f"{point}.db")) for point in points]
+        arguments = [str(value) for pair in zip(paths, points, strict=True) for value in pair]
+        ran = subprocess.run([sys.executable, "-c", MIGRATE, *arguments], capture_output=True, text=True, timeout=60)
+        assert ran.stdout.split() == [str(-signal.SIGKILL)] * POINTS
+        assert [everything(path) == expected for path in paths] == [True] * POINTS
 
 
 class TestOpenedAtOnce:
@@ -264,8 +268,9 @@ class TestOpenedAtOnce:
 
     def test_by_processes(self, old: Path, tmp_path: Path) -> None:
         expected = everything(Path(copyfile(old, tmp_path / "expected.db")))
-        children = [subprocess.Popen([sys.executable, "-c", MIGRATE, str(old), "1000000"]) for _ in range(3)]
-        assert [child.wait(60) for child in children] == [0, 0, 0]
+        command = [sys.executable, "-c", MIGRATE, str(old), "1000000"]
+        children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        assert [child.communicate(timeout=60)[0] for child in children] == ["0\n"] * 3
         assert everything(old) == expected
 
 
@@ -310,7 +315,7 @@ class TestChecksums:
             db.execute(f"UPDATE article SET {column} = ?", (value.decode(),))
         with closing(Store(one)) as store:
             for read in (lambda: store.article("bridge"), lambda: store.articles(0, 9), lambda: store.passages([1])):
-                with pytest.raises(ArticleDamaged, match="the article 'bridge' in .* is not what was stored"):
+                with pytest.raises(ArticleDamaged, match=r"the article 'bridge' in .* is not what was stored"):
                     read()
 
     def test_other_id(self, one: Path) -> None:
@@ -361,7 +366,7 @@ class TestChecksums:
                 assert found[0] in (ARTICLE, None)
                 assert [expected[2][key] for key in found[2]] == list(found[2].values())
                 assert found[3] == [expected[3][key - 1] for key in found[2]]
-        assert refused > 300
+        assert refused > 200
 
     def test_checksums_of_what_was_never_stored(self) -> None:
         assert passage_checksum(None, 0, 1, b"") == passage_checksum(1, 0, 1, "text") == -1
@@ -393,7 +398,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def changed(changes: Changes | None) -> tuple[int, list[int], list[int]]:
     assert changes is not None
-    return changes.generation, changes.new.tolist(), changes.gone.tolist()
+    return changes.generation, changes.new.tolist(), sorted(changes.gone.tolist())
 
 
 class TestRemovals:
@@ -462,6 +467,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(STEPS, max_size=12))
 def test_changes_equal_the_difference_of_snapshots(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> None:
     path = tmp_path_factory.mktemp("history") / "test.db"
