@@ -197,12 +197,14 @@ def _contradiction(library: Path, manifest: Manifest) -> str | None:
     try:
         with closing(Store(database(library))) as store:
             generation, live = store.snapshot()
-            changes = store.changes(manifest.generation, manifest.last)
+            changes = store.changes(loaded.generation, loaded.last)
     except LibraryCorrupt:
         return None  # the examination has said so
-    if manifest.generation > generation:
+    if loaded.generation > generation:
         return "the saved indexes are of a later state than the database"
-    if changes is not None and not np.array_equal(np.union1d(np.setdiff1d(dense, changes.gone), changes.new), live):
+    if loaded.generation < generation and changes is not None:  # they will catch up
+        dense = np.union1d(np.setdiff1d(dense, changes.gone), changes.new)
+    if (loaded.generation == generation or changes is not None) and not np.array_equal(dense, live):
         return "the saved indexes do not hold the passages that they should"
     return None
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index import schema
 from index.finding import ADD_AGAIN, REINDEX, REPAIR, RESTORE, Finding, Hurt, Kind
-from index.salvage import PASSAGE_COLUMNS, UNREADABLE, readable, rows, snapshot
+from index.salvage import PASSAGE_COLUMNS, UNREADABLE, read_settings, readable, rows, snapshot
 from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
 from index.store import Keys
 
@@ -81,12 +81,13 @@ def examine(path: Path, tell: Tell = lambda text: None) -> Examination:
 
 
 def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
-    pairs = readable(db, "SELECT name, value FROM setting")
-    settings = {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, str)}
+    settings, unreadable = read_settings(db)
     passages, broken = _read_passages(db, version, tell)
     articles = _read_articles(db, version, passages, tell)
     tell("the indexes of the database")
     crooked = [*_structure(db, version), *_counters(db, version, settings), *_orphans(passages, articles)]
+    if unreadable:
+        crooked.append(Finding("setting", Kind.DERIVED, f"{unreadable:,} settings cannot be read", REPAIR))
     odd = _odd_vectors(passages)
     unlike = set(passages[odd]["article"].tolist())
     findings = [
@@ -96,7 +97,9 @@ def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
         *_about(articles, broken, "passages", Kind.DERIVED, "articles with passages that have changed", REPAIR),
         *_about(articles, articles.outside, "places", Kind.DERIVED, "articles with passages beyond their text", REPAIR),
         *_about(articles, unlike, "vectors", Kind.DERIVED, "articles with vectors of odd size or length", REPAIR),
-        *_about(articles, articles.uncovered, "cover", Kind.DERIVED, "articles with text in no passage", REPAIR),
+        *_about(
+            articles, articles.uncovered - broken, "cover", Kind.DERIVED, "articles with text in no passage", REPAIR
+        ),
         *_models(settings, len(passages)),
     ]
     if version < schema.VERSION:

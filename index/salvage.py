@@ -21,7 +21,12 @@ UNREADABLE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, UnicodeDecodeEr
 PASSAGE_COLUMNS = 'article, start, "end", vector'
 
 _BUSY_MILLISECONDS = 10_000
-_KEY_INDEX = {"article": "sqlite_autoindex_article_1", "passage": "passage_article"}
+_KEY_INDEX = {
+    "setting": "sqlite_autoindex_setting_1",
+    "article": "sqlite_autoindex_article_1",
+    "passage": "passage_article",
+}
+"""An index that has the keys of a table too."""
 
 
 @contextmanager
@@ -50,8 +55,8 @@ def _begun(name: str, flags: int) -> apsw.Connection:
 
 
 def rows(db: apsw.Connection, table: str, columns: str) -> Iterator[tuple[int, tuple[Any, ...] | None]]:
-    """Every row of `article` or `passage` with its key, ascending; None for one that cannot be read."""
-    sql = f"SELECT {columns} FROM {table} NOT INDEXED WHERE key = ?"
+    """Every row of a table with its key, ascending; None for one that cannot be read."""
+    sql = f"SELECT {columns} FROM {table} NOT INDEXED WHERE rowid = ?"
     for key in _keys(db, table):
         try:
             row = db.execute(sql, (key,)).fetchone()
@@ -72,21 +77,28 @@ def readable(db: apsw.Connection, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _keys(db: apsw.Connection, table: str) -> list[int]:
-    """Ascending. Where the table is damaged, from both its ends and from an index, each as far as it goes."""
+    """Ascending, each once. Where the table is damaged, from both its ends and from an index, as far as each goes."""
     try:
-        return [key for (key,) in db.execute(f"SELECT key FROM {table} NOT INDEXED ORDER BY key")]
+        return sorted({key for (key,) in db.execute(f"SELECT rowid FROM {table} NOT INDEXED")})
     except UNREADABLE:
-        ways = ("NOT INDEXED ORDER BY key", "NOT INDEXED ORDER BY key DESC", f"INDEXED BY {_KEY_INDEX[table]}")
-        return sorted({key for way in ways for (key,) in readable(db, f"SELECT key FROM {table} {way}")})
+        ways = ("NOT INDEXED ORDER BY rowid", "NOT INDEXED ORDER BY rowid DESC", f"INDEXED BY {_KEY_INDEX[table]}")
+        return sorted({key for way in ways for (key,) in readable(db, f"SELECT rowid FROM {table} {way}")})
 
 
-def read_settings(path: Path) -> dict[str, str]:
-    """The settings of a database, as far as they can be read."""
+def read_settings(db: apsw.Connection) -> tuple[dict[str, str], int]:
+    """The settings, and how many cannot be read."""
+    pairs = [row for _, row in rows(db, "setting", "name, value")]
+    sound = {row[0]: row[1] for row in pairs if row is not None and all(isinstance(value, str) for value in row)}
+    return sound, len(pairs) - len(sound)
+
+
+def embedder_name(path: Path) -> str | None:
+    """What a library was made with, by its database; None where nothing was, or it cannot be read."""
     try:
         with snapshot(path) as db:
-            return dict(readable(db, "SELECT name, value FROM setting"))
-    except UNREADABLE:
-        return {}
+            return read_settings(db)[0].get("embedder_name")
+    except (*UNREADABLE, apsw.SQLError):
+        return None
 
 
 def copy_rows(path: Path, target: Path, settings: Mapping[str, str], articles: Collection[int], passages: Keys) -> None:

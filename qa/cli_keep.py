@@ -21,7 +21,7 @@ from index.files import database, kept_files, size
 from index.finding import Finding, Kind
 from index.library import Library
 from index.reindex import reindex as reindex_library
-from index.salvage import read_settings
+from index.salvage import embedder_name
 from qa import cli_show as show
 from qa.cli_add import Stoppable
 from qa.cli_options import EmbedderOption, JSONOption, LibraryOption, RuntimeOption, err, out, print_json
@@ -127,7 +127,7 @@ def reindex(
 
     It takes as long as adding all articles did, and for that time twice the room.
     """
-    name = embedder or read_settings(database(library)).get("embedder_name") or DEFAULT_EMBEDDER
+    name = embedder or embedder_name(database(library)) or DEFAULT_EMBEDDER
     loaded = load_embedder(name, runtime)
     with _progress("Embedding") as (advance, _), Stoppable() as stopped:
         articles, passages = reindex_library(library, loaded, advance)
@@ -176,7 +176,7 @@ def _embedder_for(library: Path, name: str | None, runtime: Runtime | None) -> E
     if name is not None:
         return load_embedder(name, runtime)
     try:
-        loaded = load_embedder(read_settings(database(library)).get("embedder_name") or DEFAULT_EMBEDDER, runtime)
+        loaded = load_embedder(embedder_name(database(library)) or DEFAULT_EMBEDDER, runtime)
     except ModelNotFound as error:
         err.print(show.safe(f"no embedder: {error}"), soft_wrap=True)
         return None
