@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from index.errors import DiskFull, InvalidInput, LibraryBusy, LibraryCorrupt, LibraryNotWritable
-from index.files import database, derived_files, remove_all, sync_to_disk
+from index.files import database, derived_files, remove_all, second_names, sync_to_disk
 from index.finding import Kind
 from index.integrity import Examination, Tell, examine
 from index.library import DATABASE
@@ -188,6 +188,7 @@ def _set_aside(path: Path) -> Path | None:
     if not path.exists():
         remove_all(path.with_name(path.name + ending) for ending in _BESIDE)
         return None
+    remove_all(second_names(path.parent))
     number, kept = 1, path.with_name(f"{path.name}.before-restore")
     while kept.exists():
         number += 1

@@ -16,7 +16,7 @@ SALVAGED = f"{DATABASE}.salvaged"
 _DERIVED = ("dense-*", "lexical-*")
 _TEMPORARY = ("*.tmp", "*.tmp-*")
 _SIDE = "reindex-"
-_KEPT = (f"{DATABASE}.before-restore*", SALVAGED)
+_KEPT = (f"{DATABASE}.before-restore", f"{DATABASE}.before-restore-[0-9]*", SALVAGED)
 
 
 def database(library: Path) -> Path:
@@ -49,10 +49,17 @@ def derived_files(library: Path) -> list[Path]:
 
 
 def leftovers(library: Path, manifest: Manifest | None) -> list[Path]:
-    """What a process that was killed has left: temporary files, and indexes that the manifest does not name."""
+    """What a process that was killed has left: temporary files, second names of the database, and indexes that the
+    manifest does not name."""
     named = {Path(name).parts[0] for name in manifest.files} if manifest else set()
-    found = {*_matching(library, _TEMPORARY), *_matching(library, _DERIVED)}
+    found = {*_matching(library, _TEMPORARY), *_matching(library, _DERIVED), *second_names(library)}
     return sorted(path for path in found if path.name not in named)
+
+
+def second_names(library: Path) -> list[Path]:
+    """Under which the database in use was about to be kept."""
+    database = library / DATABASE
+    return [path for path in _matching(library, _KEPT) if database.exists() and path.samefile(database)]
 
 
 def side_directory(library: Path, fingerprint: str) -> Path:
@@ -66,7 +73,8 @@ def side_directories(library: Path) -> list[Path]:
 
 def kept_files(library: Path) -> list[Path]:
     """Whole databases beside the one in use."""
-    return _matching(library, _KEPT)
+    used = second_names(library)
+    return [path for path in _matching(library, _KEPT) if path not in used]
 
 
 def remove_all(paths: Iterable[Path]) -> None:
