@@ -321,6 +321,8 @@ class Library:
         """The indexes at the store's present generation. The caller holds the index lock."""
         if self._derived is None and not afresh:
             self._derived = derived.load(self.path, *self._fingerprints())
+        if self._derived is not None and self._derived.generation < self._store.forgotten:
+            self._derived = None  # it may have words yet of what was removed from everything else
         if self._derived is None or afresh or self._derived.generation != self._store.generation:
             embedder, _ = self._models()
             self._check_embedder(embedder)  # another process may have reindexed the library

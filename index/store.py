@@ -247,7 +247,7 @@ class Store:
         """What has happened since a generation whose greatest key was `last`; None where that is not remembered."""
         with self._db:
             now = self.generation
-            remembered = self._number("removals_since") <= generation <= now
+            remembered = self.forgotten <= generation <= now
             new = self._keys("SELECT key FROM passage WHERE key > ? ORDER BY key", last) if remembered else None
             gone = self._keys("SELECT passage FROM removal WHERE generation > ? AND passage <= ?", generation, last)
         return None if new is None else Changes(now, new, gone)
@@ -255,7 +255,7 @@ class Store:
     def forget_removals(self, before: int | None = None) -> None:
         """Forget which passages were removed by generations before this one; by default all but the latest."""
         before = self.generation - _REMEMBERED_GENERATIONS if before is None else before
-        if before > self._number("removals_since"):
+        if before > self.forgotten:
             with self.write() as db:
                 db.execute("DELETE FROM removal WHERE generation <= ?", (before,))
                 db.execute("UPDATE setting SET value = ? WHERE name = 'removals_since'", (str(before),))
@@ -330,6 +330,11 @@ class Store:
     def generation(self) -> int:
         """Rises with every change to the articles."""
         return self._number("generation")
+
+    @property
+    def forgotten(self) -> int:
+        """The generation up to which nobody knows any more what was removed."""
+        return self._number("removals_since")
 
     def setting(self, name: str) -> str | None:
         rows = self._rows("SELECT value FROM setting WHERE name = ?", (name,))

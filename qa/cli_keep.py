@@ -132,12 +132,13 @@ def reindex(
     with _progress("Embedding") as (advance, _), Stoppable() as stopped:
         articles, passages = reindex_library(library, loaded, advance)
     if stopped.by is not None:
-        err.print("Interrupted. What is done is kept, and the library as it was; run the same command again to go on.")
+        said = "Interrupted. What is done is kept, and the library as it was; run the same command again to go on."
+        err.print(said, soft_wrap=True)
         raise typer.Exit(_BY_SIGNAL + stopped.by)
     with Stoppable() as stopped, err.status("Building the indexes …"), Library(library, loaded) as opened:
         opened.settle()
     if stopped.by is not None:
-        err.print("Interrupted. The library has the new passages; the first question will build the indexes.")
+        err.print("Interrupted. The library has the new passages; the first question will build its indexes.")
         raise typer.Exit(_BY_SIGNAL + stopped.by)
     if as_json:
         print_json({"articles": articles, "passages": passages, "embedder": loaded.name})
