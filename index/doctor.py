@@ -161,9 +161,7 @@ def _beside(library: Path, found: Examination) -> list[Finding]:
     try:
         with write_lock(library):
             return [*_indexes(library, found), *_others(library)]
-    except LibraryNotWritable:  # then nobody else writes either
-        return [*_indexes(library, found), *_others(library)]
-    except LibraryBusy as error:
+    except (LibraryBusy, LibraryNotWritable) as error:  # without the lock, or its right, indexes cannot be opened
         raise _Skipped(str(error)) from None
 
 

@@ -129,7 +129,7 @@ def reindex(
     """
     name = embedder or embedder_name(database(library)) or DEFAULT_EMBEDDER
     loaded = load_embedder(name, runtime)
-    with _progress("Embedding") as (advance, _), Stoppable() as stopped:
+    with _progress("Embedding", "articles") as (advance, _), Stoppable() as stopped:
         articles, passages = reindex_library(library, loaded, advance)
     if stopped.by is not None:
         said = "Interrupted. What is done is kept, and the library as it was; run the same command again to go on."
@@ -195,7 +195,9 @@ def _build_indexes(library: Path, name: str | None, runtime: Runtime | None) -> 
 
 
 @contextmanager
-def _progress(description: str = "Copying") -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+def _progress(
+    description: str = "Copying", unit: str = "pages"
+) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """Shows how much is done of how much, or in words what is being done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
@@ -205,10 +207,10 @@ def _progress(description: str = "Copying") -> Iterator[tuple[Callable[[int, int
         def advance(done: int, total: int) -> None:
             nonlocal first
             first = done if first < 0 else first  # what an interrupted run had done says nothing of the speed
-            speed = (done - first) / max(perf_counter() - began, 1e-9)
-            progress.update(task, completed=done, total=total, done=f"{done:,} of {total:,}, {speed:,.1f} a second")
+            speed = f", {(done - first) / (perf_counter() - began):,.1f} a second" if done > first else ""
+            progress.update(task, completed=done, total=total, done=f"{done:,} of {total:,} {unit}{speed}")
 
-        yield advance, lambda text: progress.update(task, description=f"Checking {text}")
+        yield advance, lambda text: progress.update(task, description=f"Checking {text}", done="")
 
 
 def _megabytes(count: int) -> str:

@@ -1,9 +1,11 @@
 """The doctor: what it finds in damaged libraries, what it mends, and that it never removes an article."""
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import apsw
@@ -17,7 +19,7 @@ from index.article import Article, make_article
 from index.backup import restore
 from index.doctor import check, repair
 from index.embed import Embedder, Vectors
-from index.errors import LibraryBusy, LibraryCorrupt, LibraryNotFound, ModelNotFound
+from index.errors import LibraryBusy, LibraryCorrupt, LibraryNotFound, LibraryNotWritable, ModelNotFound
 from index.finding import Hurt, Kind
 from index.library import DATABASE, Library
 from index.lock import write_lock
@@ -533,6 +535,33 @@ class TestBeside:
         make_old(well / DATABASE)
         sql('UPDATE passage SET "end" = 1000000 WHERE key = 2')(well)
         assert found(well) == {"places": Kind.DERIVED, "migration": Kind.WARNING}
+
+
+class TestReadOnly:
+    @pytest.fixture
+    def read_only(self, well: Path) -> Iterator[Path]:
+        """A copy that this process may read but not write; root gives up its rights for that."""
+        parent = Path(mkdtemp())
+        target = Path(shutil.copytree(well, parent / "library"))
+        for path in [*target.rglob("*"), target]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        parent.chmod(0o755)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65_534)
+        yield target
+        if user == 0:
+            os.seteuid(0)
+        for path in [parent, *parent.rglob("*")]:
+            path.chmod(0o755)
+        shutil.rmtree(parent)
+
+    def test_is_checked_and_not_mended(self, read_only: Path, embedder: Embedder) -> None:
+        report = check(read_only, embedder)
+        assert (report.findings, report.articles) == ((), 40)
+        assert [reason.split(": ")[0] for reason in report.skipped] == ["what lies beside the database"]
+        with pytest.raises(LibraryNotWritable, match="library cannot be written to"):
+            repair(read_only, embedder)
 
 
 def test_damaged_library_says_where_to_go(well: Path) -> None:
