@@ -275,7 +275,7 @@ class Library:
         if built is not None and built != embedder.fingerprint:
             raise ModelMismatch(
                 f"{self.path} was built with the embedder {self.embedder_name} ({built}), not with {embedder.name} "
-                f"({embedder.fingerprint}); use that one, or add the articles to a new library"
+                f"({embedder.fingerprint}); use that one, or make all vectors anew with: pullquote reindex"
             )
 
     @contextmanager

@@ -1,7 +1,6 @@
 """The truth: articles, passages and vectors in one SQLite database. Everything else is derived from it."""
 
 import json
-import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from index.passage import Passage
 from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
 
 _BUSY_MILLISECONDS = 10_000
-_CORRUPT = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, UnicodeDecodeError, struct.error)
+_CORRUPT = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, UnicodeDecodeError)
 """What reading a damaged file can raise: our own statements are sound, so that an error in one is the schema's."""
 
 _LEAST_ROOM = 1_000_000
