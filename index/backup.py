@@ -12,8 +12,9 @@ from pathlib import Path
 
 import apsw
 
+from index.derived import sync_to_disk
 from index.errors import DiskFull, InvalidInput, LibraryBusy, LibraryCorrupt, LibraryNotWritable
-from index.files import database, derived_files, remove_all, second_names, sync_to_disk
+from index.files import database, derived_files, remove_all, second_names
 from index.finding import Kind
 from index.integrity import Examination, Tell, examine
 from index.library import DATABASE

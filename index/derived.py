@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -15,7 +15,7 @@ from index.dense import DenseIndex, training_sample
 from index.lexical import LexicalIndex
 from index.store import Changes, Keys, Store
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _FORMAT = 2
 _SYNC_BATCH = 10_000
 """Passages moved from the store into the indexes at once: 15 MB of vectors."""
@@ -59,11 +59,11 @@ def worth_saving(changed: int, passages: int) -> bool:
 def load(library: Path, embedder: str, splitter: str) -> Derived | None:
     """The saved indexes, or None where there are none, they were made with another embedder or splitter, or any
     file is not what the manifest says."""
-    manifest = _manifest(library)
+    manifest = _usable_manifest(library)
     if manifest is None or (manifest.format, manifest.embedder, manifest.splitter) != (_FORMAT, embedder, splitter):
         return None
     try:
-        if any(_hash(library / name) != digest for name, digest in manifest.files.items()):
+        if any(digest(library / name) != expected for name, expected in manifest.files.items()):
             return None
         dense_path = _dense_path(library, manifest.generation)
         if str(dense_path.relative_to(library)) not in manifest.files:
@@ -77,17 +77,31 @@ def load(library: Path, embedder: str, splitter: str) -> Derived | None:
 
 def saved_are_behind(library: Path, store: Store) -> bool:
     """Whether there are no saved indexes of the present articles, nor such as are worth catching up with."""
-    manifest = _manifest(library)
+    manifest = _usable_manifest(library)
     changes = store.changes(manifest.generation, manifest.last) if manifest and manifest.format == _FORMAT else None
     return changes is None or worth_saving(len(changes.new) + len(changes.gone), store.counts()[1])
 
 
-def _manifest(library: Path) -> Manifest | None:
+def read_manifest(library: Path) -> Manifest | None:
+    """What the saved indexes are said to be; None where there are none. Raises ValueError where it is unreadable."""
     try:
-        manifest = Manifest(**json.loads((library / _MANIFEST).read_bytes()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        manifest = Manifest(**json.loads((library / MANIFEST).read_bytes()))
+        if not isinstance(manifest.files, dict):
+            raise ValueError("it names no files")
+    except FileNotFoundError:
         return None
-    return manifest if isinstance(manifest.generation, int) and isinstance(manifest.last, int) else None
+    except (OSError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return manifest
+
+
+def _usable_manifest(library: Path) -> Manifest | None:
+    try:
+        manifest = read_manifest(library)
+    except ValueError:
+        return None
+    numbers = (manifest.generation, manifest.last) if manifest else ()
+    return manifest if all(isinstance(number, int) for number in numbers) else None
 
 
 def _greatest(keys: Keys) -> int:
@@ -144,26 +158,26 @@ def save(derived: Derived, library: Path, embedder: str, splitter: str) -> Deriv
     lexical_path = _lexical_path(library, derived.generation)
     temporary = dense_path.with_suffix(".tmp")
     derived.dense.save(temporary)
-    _sync_to_disk(temporary)
+    sync_to_disk(temporary)
     temporary.rename(dense_path)
     shutil.rmtree(lexical_path, ignore_errors=True)
     derived.lexical.copy(lexical_path)
     written = [dense_path, *sorted(path for path in lexical_path.iterdir() if path.suffix != ".lock")]
     for path in [*written[1:], lexical_path]:
-        _sync_to_disk(path)
+        sync_to_disk(path)
     manifest = Manifest(
         _FORMAT,
         derived.generation,
         derived.last,
         embedder,
         splitter,
-        {str(path.relative_to(library)): _hash(path) for path in written},
+        {str(path.relative_to(library)): digest(path) for path in written},
     )
-    temporary = library / f"{_MANIFEST}.tmp"
+    temporary = library / f"{MANIFEST}.tmp"
     temporary.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
-    _sync_to_disk(temporary)
-    temporary.rename(library / _MANIFEST)
-    _sync_to_disk(library)
+    sync_to_disk(temporary)
+    temporary.rename(library / MANIFEST)
+    sync_to_disk(library)
     for path in library.glob("*-*"):
         if path.name.startswith("dense-") and path != dense_path:
             path.unlink(missing_ok=True)
@@ -185,15 +199,14 @@ def _lexical_path(library: Path, generation: int) -> Path:
     return library / f"lexical-{generation}"
 
 
-def _hash(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
-def _sync_to_disk(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, will survive the loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,17 +10,15 @@ import numpy as np
 
 from index import derived
 from index.backup import mendable
-from index.derived import Manifest
+from index.derived import Manifest, digest, read_manifest
 from index.embed import Embedder, Vectors
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryNotWritable, ModelNotFound, PullquoteError
 from index.files import (
     SALVAGED,
     database,
     derived_files,
-    digest,
     kept_files,
     leftovers,
-    read_manifest,
     remove_all,
     side_directories,
 )
@@ -174,7 +172,7 @@ def _indexes(library: Path, found: Examination) -> Iterator[Finding]:
         return
     if manifest is None or found.version != VERSION:
         return
-    if changed := [name for name, expected in manifest.files.items() if digest(library / name) != expected]:
+    if changed := [name for name, expected in manifest.files.items() if not _is_as_saved(library / name, expected)]:
         named = ", ".join(changed[:_MAX_NAMED])
         yield Finding("indexes", Kind.DERIVED, f"files of the saved indexes are gone or have changed: {named}", REPAIR)
     elif (manifest.embedder, manifest.splitter) != (found.settings.get("embedder"), found.settings.get("splitter")):
@@ -182,6 +180,13 @@ def _indexes(library: Path, found: Examination) -> Iterator[Finding]:
         yield Finding("indexes", Kind.WARNING, made, REPAIR)
     elif (said := _contradiction(library, manifest)) is not None:
         yield Finding("indexes", Kind.DERIVED, said, REPAIR)
+
+
+def _is_as_saved(path: Path, expected: str) -> bool:
+    try:
+        return digest(path) == expected
+    except OSError:
+        return False
 
 
 def _contradiction(library: Path, manifest: Manifest) -> str | None:

@@ -1,17 +1,14 @@
 """What lies in a library's directory beside the database: derived indexes, unfinished work, and what was kept."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterable
-from hashlib import file_digest
 from pathlib import Path
 
-from index.derived import Manifest
+from index.derived import MANIFEST, Manifest
 from index.errors import LibraryNotFound
 from index.library import DATABASE
 
-MANIFEST = "manifest.json"
 SALVAGED = f"{DATABASE}.salvaged"
 _DERIVED = ("dense-*", "lexical-*")
 _TEMPORARY = ("*.tmp", "*.tmp-*")
@@ -28,19 +25,6 @@ def database(library: Path) -> Path:
             f"or of a backup with: pullquote --library {library} restore FILE"
         )
     return path
-
-
-def read_manifest(library: Path) -> Manifest | None:
-    """What the saved indexes are said to be; None where there are none. Raises ValueError where it is unreadable."""
-    try:
-        manifest = Manifest(**json.loads((library / MANIFEST).read_bytes()))
-        if not isinstance(manifest.files, dict):
-            raise ValueError("it names no files")
-    except FileNotFoundError:
-        return None
-    except (OSError, TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-    return manifest
 
 
 def derived_files(library: Path) -> list[Path]:
@@ -86,15 +70,6 @@ def remove_all(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def digest(path: Path) -> str | None:
-    """SHA-256 of a file, 64 hexadecimal digits; None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
 def size(library: Path) -> int:
     """Bytes of everything in the directory; a file with several names counts once."""
     found = {}
@@ -103,15 +78,6 @@ def size(library: Path) -> int:
             status = os.lstat(os.path.join(directory, name))
             found[status.st_ino] = status.st_size
     return sum(found.values())
-
-
-def sync_to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a directory, will survive the loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _matching(library: Path, patterns: Iterable[str]) -> list[Path]:

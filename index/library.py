@@ -239,6 +239,8 @@ class Library:
         an addition. At a million passages it takes minutes."""
         if derived.saved_are_behind(self.path, self._store):
             self.refresh()
+            if self._derived is not None and self._derived.dense.outgrown:
+                self.refresh(afresh=True)
             self.save()
 
     def refresh(self, *, afresh: bool = False) -> None:

@@ -95,18 +95,14 @@ class Store:
             except (apsw.ReadOnlyError, apsw.CantOpenError):
                 db = self._read_only()
             except apsw.IOError:
-                self._check_room()
+                if disk_usage(self._path.parent).free < _LEAST_ROOM:
+                    raise apsw.FullError from None
                 raise
             db.pragma("synchronous", "full")
             db.pragma("foreign_keys", True)
             self._local.db = db
             self._connections.add(db)
         return db
-
-    def _check_room(self) -> None:
-        """Raises DiskFull where SQLite has no room for the files it makes beside the database."""
-        if disk_usage(self._path.parent).free < _LEAST_ROOM:
-            raise DiskFull(f"the disk of {self._path} is full; make room and try again") from None
 
     def _read_only(self) -> apsw.Connection:
         """A connection where no file can be made beside the database, as one in WAL mode otherwise needs."""
@@ -133,6 +129,12 @@ class Store:
             raise LibraryBusy(f"{self._path} is in use by another process; try again when it is done") from None
         except (apsw.ReadOnlyError, apsw.IOError, apsw.CantOpenError) as error:
             raise LibraryNotWritable(f"{self._path} cannot be written to: {error}") from None
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """All that is read within is of one moment."""
+        with self._understood(), self._db:  # a savepoint
+            yield
 
     def _corrupt(self, reason: object) -> LibraryCorrupt:
         return LibraryCorrupt(f"{self._path} cannot be read as a library: {reason}; see: pullquote doctor")
@@ -238,13 +240,13 @@ class Store:
 
     def snapshot(self) -> tuple[int, Keys]:
         """The generation and, ascending, the keys of all its passages."""
-        with self._db:  # a savepoint, so that both are of one moment
+        with self._moment():
             generation, keys = self.generation, self._keys("SELECT key FROM passage ORDER BY key")
         return generation, keys
 
     def changes(self, generation: int, last: int) -> Changes | None:
         """What has happened since a generation whose greatest key was `last`; None where that is not remembered."""
-        with self._db:
+        with self._moment():
             now = self.generation
             remembered = self.forgotten <= generation <= now
             new = self._keys("SELECT key FROM passage WHERE key > ? ORDER BY key", last) if remembered else None
@@ -288,9 +290,8 @@ class Store:
     def _passage(self, key: int) -> list[tuple[int, int, int, bytes]]:
         """Article key, start, end and vector of the passage, if it is there. Raises LibraryCorrupt."""
         rows = self._rows('SELECT checksum, article, start, "end", vector FROM passage WHERE key = ?', (key,))
-        with self._understood():
-            if any(passage_checksum(*row) != checksum for checksum, *row in rows):
-                raise self._corrupt(f"passage {key} is not what was stored")
+        if any(passage_checksum(*row) != checksum for checksum, *row in rows):
+            raise self._corrupt(f"passage {key} is not what was stored")
         return [(article, start, end, vector) for _, article, start, end, vector in rows]
 
     def _article(self, row: Sequence[str]) -> Article:

@@ -1,6 +1,5 @@
 """`pullquote add`: files to articles to the library, with progress and an account of what was left out and why."""
 
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from index.errors import UnreadableArticle
 from index.formats import MAX_FILE_BYTES, Item, Skipped, find_files, read, read_file
 from index.library import Library, Outcome
 from qa import cli_show as show
+from qa.cli_options import Stoppable
 
 _STANDARD_INPUT = "standard input"
 _MAX_REPORTED = 20
 _FAILED = 1
-_BY_SIGNAL = 128
-"""An exit code is this and the signal's number."""
 
 
 class Format(StrEnum):
@@ -86,36 +84,15 @@ def add_files(library: Library, paths: list[Path], format: Format | None, out: C
         err.print(show.safe(f"not read: {error}"), soft_wrap=True)
     if len(account.unreadable) > _MAX_REPORTED:
         err.print(f"… and {len(account.unreadable) - _MAX_REPORTED:,} more that could not be read")
-    if stopped.by is not None:
+    if stopped.code is not None:
         err.print("Interrupted. What is counted above is stored; run the same command again to go on.")
-        return _BY_SIGNAL + stopped.by
+        return stopped.code
     with Stoppable() as stopped, err.status("Building the indexes …"):
         library.settle()
-    if stopped.by is not None:
+    if stopped.code is not None:
         err.print("Interrupted. Everything is stored; the first question will build the indexes.")
-        return _BY_SIGNAL + stopped.by
+        return stopped.code
     return _FAILED if account.unreadable else 0
-
-
-class Stoppable:
-    """Ends quietly where Ctrl-C or a request to end (SIGTERM) stops what is within; `by` is the signal's number."""
-
-    by: int | None = None
-
-    def __enter__(self) -> "Stoppable":
-        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if kind is KeyboardInterrupt and self.by is None:
-            self.by = signal.SIGINT
-        return kind is KeyboardInterrupt
-
-    def _stop(self, number: int, _: object) -> None:
-        self.by = number
-        raise KeyboardInterrupt
 
 
 def _articles(paths: list[Path], format: Format | None, account: _Account) -> Iterator[Article]:

@@ -23,13 +23,10 @@ from index.library import Library
 from index.reindex import reindex as reindex_library
 from index.salvage import embedder_name
 from qa import cli_show as show
-from qa.cli_add import Stoppable
-from qa.cli_options import EmbedderOption, JSONOption, LibraryOption, RuntimeOption, err, out, print_json
+from qa.cli_options import EmbedderOption, JSONOption, LibraryOption, RuntimeOption, Stoppable, err, out, print_json
 
 _DAMAGED = 65
 _NOT_MENDED = 1
-_BY_SIGNAL = 128
-"""An exit code is this and the signal's number."""
 
 _STYLES = {Kind.TRUTH: ("damaged", "bold red"), Kind.DERIVED: ("error", "red"), Kind.WARNING: ("warning", "yellow")}
 
@@ -131,15 +128,15 @@ def reindex(
     loaded = load_embedder(name, runtime)
     with _progress("Embedding", "articles") as (advance, _), Stoppable() as stopped:
         articles, passages = reindex_library(library, loaded, advance)
-    if stopped.by is not None:
+    if stopped.code is not None:
         said = "Interrupted. What is done is kept, and the library as it was; run the same command again to go on."
         err.print(said, soft_wrap=True)
-        raise typer.Exit(_BY_SIGNAL + stopped.by)
+        raise typer.Exit(stopped.code)
     with Stoppable() as stopped, err.status("Building the indexes …"), Library(library, loaded) as opened:
         opened.settle()
-    if stopped.by is not None:
+    if stopped.code is not None:
         err.print("Interrupted. The library has the new passages; the first question will build its indexes.")
-        raise typer.Exit(_BY_SIGNAL + stopped.by)
+        raise typer.Exit(stopped.code)
     if as_json:
         print_json({"articles": articles, "passages": passages, "embedder": loaded.name})
     else:

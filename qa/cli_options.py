@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from index.library import DATABASE, Library
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder
+
+_BY_SIGNAL = 128
+"""An exit code is this and the signal's number."""
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -78,6 +82,27 @@ def open_answers(
             loading.result()
             status.stop()
             yield opened, load(opened, one, calibration_for(opened, folder))
+
+
+class Stoppable:
+    """Ends quietly where Ctrl-C or a request to end (SIGTERM) stops what is within; `code` is then the exit code."""
+
+    code: int | None = None
+
+    def __enter__(self) -> "Stoppable":
+        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is KeyboardInterrupt and self.code is None:
+            self.code = _BY_SIGNAL + signal.SIGINT
+        return kind is KeyboardInterrupt
+
+    def _stop(self, number: int, _: object) -> None:
+        self.code = _BY_SIGNAL + number
+        raise KeyboardInterrupt
 
 
 def make_filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:

@@ -829,3 +829,19 @@ class TestReadOnlyDirectory:
                 library.add([article("a")])
             with pytest.raises(LibraryNotWritable, match="library cannot be written to"):
                 library.remove(["chess"])
+
+
+def test_indexes_that_are_outgrown_are_made_anew(
+    open_library: OpenLibrary, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_library() as library:
+        add(library, *[article(f"a{number}") for number in range(10)])
+        library.settle()
+        monkeypatch.setattr("index.dense.FLAT_PASSAGES", 12)
+        add(library, *[article(f"b{number}") for number in range(10)])
+        library.refresh()
+        assert library._derived is not None
+        assert library._derived.dense.outgrown
+        library.settle()
+        assert not library._derived.dense.outgrown
+        assert sorted(library._derived.dense.keys) == library._derived.lexical.keys.tolist() == list(range(1, 21))

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.article import Article, make_article
+from index.derived import read_manifest
 from index.errors import ArticleDamaged, LibraryCorrupt
-from index.files import read_manifest
 from index.library import DATABASE
 from index.passage import Passage
 from index.schema import VERSION, article_checksum, passage_checksum
