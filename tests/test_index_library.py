@@ -845,3 +845,17 @@ def test_indexes_that_are_outgrown_are_made_anew(
         library.settle()
         assert not library._derived.dense.outgrown
         assert sorted(library._derived.dense.keys) == library._derived.lexical.keys.tolist() == list(range(1, 21))
+
+
+def test_fingerprint_is_of_the_articles_not_of_how_they_came(
+    open_library: OpenLibrary, add: Add, tmp_path: Path, other_embedder: Embedder
+) -> None:
+    here, there = open_library(tmp_path / "here"), open_library(tmp_path / "there")
+    add(here, article("a"), article("b"))
+    add(there, article("b"), article("a"), article("c"))
+    assert here.fingerprint() != there.fingerprint()
+    there.remove(["c"])
+    assert here.fingerprint() == there.fingerprint()
+    other = open_library(tmp_path / "other", other_embedder)
+    add(other, article("a"), article("b"))
+    assert other.fingerprint() != here.fingerprint()
