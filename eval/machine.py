@@ -1,0 +1,36 @@
+"""What figures were measured on: the machine, and the versions of what computed them."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from index.onnx import cores
+
+_PROCESSORS = Path("/proc/cpuinfo")
+_MEBIBYTE = 1 << 20
+_PACKAGES = ("pullquote", "onnxruntime", "torch", "tokenizers", "faiss-cpu", "tantivy", "nupunkt", "numpy")
+"""Those that decide what is found and read, or how fast."""
+
+
+def machine() -> dict[str, str | int]:
+    """`cores` are those this process may use, `memory_mib` is what the machine has in all, in MiB."""
+    return {
+        "processor": processor(_PROCESSORS),
+        "cores": cores(),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MEBIBYTE,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def processor(file: Path) -> str:
+    """Its model as Linux tells it in that file, else as much as Python knows."""
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that matter to a figure, by name."""
+    return {name: metadata.version(name) for name in _PACKAGES}
