@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from eval.gold import GoldQuestion, read_gold, sampled
 from index.article import Article
@@ -73,35 +72,28 @@ def gold_paragraphs(name: str, count: int | None) -> list[tuple[str, GoldQuestio
 
 def news_questions() -> list[GoldQuestion]:
     """Questions whose answer is in no article that was found for them count as having none."""
-    return [_news_question(record) for record in _news_records()]
+    return read_gold(DATA / "news" / "questions.jsonl")
 
 
 def news_halves() -> tuple[list[GoldQuestion], list[GoldQuestion]]:
     """The questions of the earlier weeks, to learn from, and of the later ones, to measure with."""
-    records = _news_records()
-    middle = sorted(record["date"] for record in records)[len(records) // 2]
-    earlier, later = ([one for one in records if (one["date"] < middle) is before] for before in (True, False))
-    return list(map(_news_question, earlier)), list(map(_news_question, later))
+    questions = news_questions()
+    dates = [gold.date or "" for gold in questions]
+    middle = sorted(dates)[len(dates) // 2]
+    dated = list(zip(questions, dates, strict=True))
+    return [gold for gold, date in dated if date < middle], [gold for gold, date in dated if date >= middle]
 
 
 def write_distant_labels(target: Path) -> int:
     """Gold questions of the earlier weeks for `pullquote train`, one for each article that holds an answer, which does
     not mean that it is given there; returns their number."""
     earlier = {gold.question for gold in news_halves()[0]}
+    records = map(json.loads, (DATA / "news" / "questions.jsonl").read_text(encoding="utf-8").splitlines())
     lines = [
         json.dumps({"question": record["question"], "answers": record["answers"], "article": article})
-        for record in _news_records()
+        for record in records
         if record["question"] in earlier
         for article in record["answer_in"]
     ]
     target.write_text("\n".join(lines), encoding="utf-8")
     return len(lines)
-
-
-def _news_question(record: dict[str, Any]) -> GoldQuestion:
-    return GoldQuestion(record["question"], tuple(record["answers"]) if record["answer_in"] else ())
-
-
-def _news_records() -> list[dict[str, Any]]:
-    lines = (DATA / "news" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    return list(map(json.loads, lines))

@@ -1,11 +1,11 @@
-"""Gold questions: SQuAD and JSONL."""
+"""Gold questions: SQuAD and JSONL, what is wrong with a file, and what does not fit the articles."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from eval.gold import GoldQuestion, read_gold
+from eval.gold import GoldQuestion, checked, read_gold
 from index.article import Article
 from index.errors import InvalidInput
 from index.formats import read_file
@@ -82,6 +82,22 @@ def test_squad(squad_file: Path) -> None:
     assert [gold.answerable for gold in read_gold(squad_file)] == [True, True, False, True]
 
 
+def test_squad_question_is_found_by_its_id(squad_file: Path) -> None:
+    assert [gold.where for gold in read_gold(squad_file)] == [f"{squad_file}, question {id}" for id in "1234"]
+
+
+def test_squad_question_that_says_nothing_is_told_by_its_id_or_number(tmp_path: Path) -> None:
+    asked = [{"id": "x7", "question": " ", "answers": []}, {"question": "", "answers": []}]
+    file = tmp_path / "gold.json"
+    file.write_text(json.dumps({"data": [{"title": "x", "paragraphs": [{"context": "c", "qas": asked}]}]}))
+    with pytest.raises(InvalidInput) as raised:
+        read_gold(file)
+    assert str(raised.value).splitlines() == [
+        f'{file}, question x7: it has no "question"',
+        f'{file}, question 2: it has no "question"',
+    ]
+
+
 def test_squad_offsets_land_on_the_answer_in_the_article_made_of_the_same_file(squad_file: Path) -> None:
     texts = {item.id: item.text for item in read_file(squad_file) if isinstance(item, Article)}
     placed = [(gold, gold.start) for gold in read_gold(squad_file) if gold.article and gold.start is not None]
@@ -140,16 +156,25 @@ def test_jsonl(tmp_path: Path) -> None:
         '{"question": "Where?", "answers": ["Oslo", "in Oslo"], "article": "a", "start": 5, "answerable": true,'
         ' "tags": ["where", "agrees"]}',
         "",
-        '{"question": "Who?", "answers": [], "article": null, "start": null, "answerable": false, "tags": []}',
+        '{"question": "Who?", "answers": [], "article": null, "start": null, "answerable": false, "tags": [],'
+        ' "date": ""}',
         '{"question": "What\u2028now?"}\r',
-        '{"question": "How many?", "answers": ["5"], "article": 7}',
+        '{"question": "How many?", "answers": ["5", "five", "5"], "article": 7,'
+        ' "date": "Fri, 28 Jul 2023 23:30:00 -0100"}',
+        '{"question": "Which?", "article": " Sea\\n ports ", "date": "2022/6/7"}',
     )
     assert questions == [
         GoldQuestion("Where?", ("Oslo", "in Oslo"), "a", 5, ("where", "agrees")),
         GoldQuestion("Who?", ()),
         GoldQuestion("What\u2028now?", ()),
-        GoldQuestion("How many?", ("5",), "7", None),
+        GoldQuestion("How many?", ("5", "five"), "7", None, date="2023-07-29"),
+        GoldQuestion("Which?", (), "Sea ports", date="2022-06-07"),
     ]
+    assert [gold.where for gold in questions] == [f"{tmp_path}/gold.jsonl, line {line}" for line in (1, 3, 4, 5, 6)]
+
+
+def test_place_in_the_file_does_not_tell_questions_apart() -> None:
+    assert GoldQuestion("Where?", ("Oslo",), where="a, line 1") == GoldQuestion("Where?", ("Oslo",), where="b, line 2")
 
 
 def test_jsonl_of_one_line(tmp_path: Path) -> None:
@@ -175,12 +200,15 @@ def test_jsonl_takes_out_what_cannot_be_stored(tmp_path: Path) -> None:
         ('{"question": "q", "answers": "a"}', 'its "answers" is no list of strings'),
         ('{"question": "q", "answers": [5]}', 'its "answers" is no list of strings'),
         ('{"question": "q", "answers": [""]}', 'its "answers" is no list of strings'),
+        ('{"question": "q", "answers": ["\\n"]}', 'its "answers" is no list of strings'),
+        ('{"question": "q", "answer": "a"}', 'it has "answer" but no "answers", which is a list of strings'),
         ('{"question": "q", "answers": null}', 'its "answers" is no list of strings'),
         (
             '{"question": "q", "answers": ["a"], "answerable": false}',
             '"answerable" and "answers" contradict each other',
         ),
         ('{"question": "q", "answers": [], "answerable": true}', '"answerable" and "answers" contradict each other'),
+        ('{"question": "q", "answerable": "no"}', 'its "answerable" is neither true nor false'),
         ('{"question": "q", "answers": ["a"], "start": 5}', 'its "start" is no place in an "article"'),
         ('{"question": "q", "answers": ["a"], "article": "x", "start": -1}', 'its "start" is no place'),
         ('{"question": "q", "answers": ["a"], "article": "x", "start": "5"}', 'its "start" is no place'),
@@ -189,6 +217,10 @@ def test_jsonl_takes_out_what_cannot_be_stored(tmp_path: Path) -> None:
         ('{"question": "q", "answers": [], "article": "x", "start": 5}', 'its "start" is no place'),
         ('{"question": "q", "tags": 5}', 'its "tags" is no list'),
         ('{"question": "q", "tags": "who"}', 'its "tags" is no list'),
+        ('{"question": "q", "tags": [["who"]]}', 'its "tags" is neither a string nor a number'),
+        ('{"question": "q", "article": ["a"]}', 'its "article" is neither a string nor a number'),
+        ('{"question": "q", "date": "28/7/2023"}', 'its "date" is no date, like 2023-07-28'),
+        ('{"question": "q", "date": 20230728}', 'its "date" is no date, like 2023-07-28'),
     ],
 )
 def test_jsonl_error_names_the_line(tmp_path: Path, line: str, message: str) -> None:
@@ -217,3 +249,69 @@ def test_no_text(tmp_path: Path) -> None:
 def test_json_nested_too_deep(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"gold\.jsonl, line 1: it is no valid JSON"):
         gold_of(tmp_path, '{"question": ' + "[" * 10_000 + "]" * 10_000 + "}")
+
+
+@pytest.mark.parametrize(("broken", "more"), [(2, []), (20, []), (21, ["and 1 more"]), (2_020, ["and 2,000 more"])])
+def test_many_problems_are_told_together(tmp_path: Path, broken: int, more: list[str]) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        gold_of(tmp_path, *['{"question": "fine?"}', "{}"] * broken)
+    lines = [f'{tmp_path}/gold.jsonl, line {2 * number}: it has no "question"' for number in range(1, broken + 1)]
+    assert str(raised.value).splitlines() == lines[:20] + more
+
+
+def test_json_that_is_not_squad(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"gold\.jsonl: it is JSON but not SQuAD's; other questions in JSON stand one"
+    ):
+        gold_of(tmp_path, "[", '{"question": "Where?", "answers": ["Oslo"]}', "]")
+
+
+TEXTS = {"a": "Oslo is a port. 😀 So is Bergen. Oslo!", "b": "Rome is none."}
+
+
+@pytest.mark.parametrize(
+    ("answer", "start", "problem"),
+    [
+        ("Oslo", 0, None),
+        ("Bergen", 24, None),
+        ("Oslo", None, None),
+        ("Bergen", 25, "'Bergen' does not stand at 25 of article 'a', but at 24"),
+        ("Oslo", 1, "'Oslo' does not stand at 1 of article 'a', but at several other places"),
+        ("Rome", 0, "'Rome' does not stand at 0 of article 'a', nor anywhere else"),
+        ("Oslo!", 10**30, "'Oslo!' does not stand at 1000000000000000000000000000000 of article 'a', but at 32"),
+    ],
+)
+def test_place_where_the_answer_does_not_stand_is_not_used(answer: str, start: int | None, problem: str | None) -> None:
+    gold = GoldQuestion("Where?", (answer, "x"), "a", start, ("who",), "2023-07-28", where="gold.csv, line 2")
+    kept, problems = checked([gold], TEXTS.get)
+    assert problems == ([] if problem is None else [f"gold.csv, line 2: {problem}"])
+    assert kept == [
+        gold if problem is None else GoldQuestion("Where?", (answer, "x"), "a", None, ("who",), "2023-07-28")
+    ]
+    assert kept[0].where == "gold.csv, line 2"
+
+
+def test_place_in_an_unknown_article_is_kept() -> None:
+    gold = [GoldQuestion("Where?", ("Oslo",), "c", 5, where="gold.csv, line 2"), GoldQuestion("Who?", (), "c")]
+    assert checked(gold, TEXTS.get) == (
+        gold,
+        ["gold.csv, line 2: there is no article 'c' in the library", "Who?: there is no article 'c' in the library"],
+    )
+
+
+def test_articles_are_asked_for_once_and_all_is_told_in_order() -> None:
+    asked_for: list[str] = []
+
+    def text_of(id: str) -> str | None:
+        asked_for.append(id)
+        return TEXTS.get(id)
+
+    gold = [
+        GoldQuestion(f"{number}", ("Rome",), article, 0, where=f"line {number}")
+        for number, article in enumerate("abcab")
+    ]
+    kept, problems = checked([*gold, GoldQuestion("?", ("Rome",))], text_of)
+    assert asked_for == ["a", "b", "c"]
+    assert [one.partition(":")[0] for one in problems] == ["line 0", "line 2", "line 3"]
+    assert [one.start for one in kept] == [None, 0, 0, None, 0, None]
+    assert checked([], text_of) == ([], [])
