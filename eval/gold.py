@@ -118,7 +118,7 @@ def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
     if not isinstance(tags, list):
         raise InvalidInput('its "tags" is no list')
     return GoldQuestion(
-        storable(question).strip(),
+        storable(question),
         tuple(dict.fromkeys(map(storable, answers))),
         article or None,
         start,

@@ -112,7 +112,7 @@ def read_files(gold: Sequence[Path], library: Path) -> tuple[list[LabelledQuesti
 
 
 def _squad_entries(data: bytes) -> list[Any] | None:
-    """What SQuAD has under `data`; None where the file is JSONL."""
+    """What SQuAD has under `data`; None where the file is none of SQuAD's."""
     try:
         whole = json.loads(data)
     except (ValueError, RecursionError):

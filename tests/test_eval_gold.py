@@ -86,6 +86,13 @@ def test_squad_question_is_found_by_its_id(squad_file: Path) -> None:
     assert [gold.where for gold in read_gold(squad_file)] == [f"{squad_file}, question {id}" for id in "1234"]
 
 
+def test_place_in_the_file_can_be_stored(tmp_path: Path) -> None:
+    asked = {"id": "x\ud800", "question": "What?", "answers": []}
+    file = tmp_path / "gold.json"
+    file.write_text(json.dumps({"data": [{"title": "x", "paragraphs": [{"context": "c", "qas": [asked]}]}]}))
+    assert [gold.where for gold in read_gold(file)] == [f"{file}, question x\ufffd"]
+
+
 def test_squad_question_that_says_nothing_is_told_by_its_id_or_number(tmp_path: Path) -> None:
     asked = [{"id": "x7", "question": " ", "answers": []}, {"question": "", "answers": []}]
     file = tmp_path / "gold.json"

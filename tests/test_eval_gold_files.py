@@ -100,6 +100,16 @@ def test_csv_with_a_quote_that_is_never_closed(tmp_path: Path) -> None:
         gold_of(tmp_path, b'question,answer\nFine?,\nWhere?,"Oslo\nWho?,\nWhen?,\n')
 
 
+def test_csv_problems_are_told_together(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        gold_of(tmp_path, b'question,answer,date\n"Where"?,Oslo,\nWhere?,Oslo\nWhere?,Oslo,\nWhere?,Oslo,June\n')
+    assert [line.rpartition("/")[2] for line in str(raised.value).splitlines()] == [
+        "gold.csv, line 2: it is no valid CSV: ',' expected after '\"'",
+        "gold.csv, line 3: the number of its cells is 2, that of the columns 3",
+        'gold.csv, line 5: its "date" is no date, like 2023-07-28',
+    ]
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [
