@@ -6,12 +6,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Any
 
 import numpy as np
 
@@ -23,17 +22,17 @@ from eval.bench_data import (
     squad_sample,
     write_distant_labels,
 )
-from eval.confidence import ConfidenceReport, judged_report, right_answer
 from eval.gold import GoldQuestion, sampled
 from eval.metrics import auroc, exact_match, f1
-from eval.run import Result, best_candidate, evaluate, report
+from eval.record import Record
+from eval.run import evaluate
+from eval.scores import METRICS, Score, misses, oracles, scores
 from index.article import make_article
 from index.embed import Runtime, load_embedder
 from index.library import Validity
 from index.onnx import GRAPH, cores
 from index.passage import Passage
-from qa.answer import load, warm_up_reader, warm_up_search
-from qa.calibrate import Judged
+from qa.answer import Question, load, warm_up_reader, warm_up_search
 from qa.confidence import Calibration, load_calibration
 from qa.reader import ModelReader, Reader, load_reader, reader_folder
 from qa.wire import CitationJSON
@@ -140,27 +139,28 @@ def _ask(libraries: Path, name: str, questions: Sequence[GoldQuestion]) -> None:
         for way, one, exhaustive in [*ways, ("as asked", load_reader(), False)]:
             warm_up_search(library)
             warm_up_reader(one)
-            results = evaluate(load(library, one, calibration), questions, exhaustive=exhaustive)
-            read = np.mean([len(result.answer.hits) - result.answer.unread for result in results])
-            print(f"{way}: {read:.1f} passages read")
-            for part in (report(results, verify), _confidence(results, calibration)):
-                _print(asdict(part))
+            ask = load(library, one, calibration)
+            records = list(evaluate(ask, questions, library, verify, Question("", exhaustive=exhaustive)))
+            print(f"{way}:")
+            _print(records)
 
 
-def _confidence(results: Sequence[Result], calibration: Calibration) -> ConfidenceReport:
-    judged = [
-        (Judged(best.confidence, right_answer(result.gold, best.text), result.gold.answerable), calibration)
-        for result in results
-        if (best := best_candidate(result.answer)) is not None
-    ]
-    return judged_report(judged)
+def _print(records: Sequence[Record]) -> None:
+    """Every metric with its interval, the misses by label, and what perfect stages would give."""
+    for name, score in scores(records).items():
+        if score.value is not None:
+            print(f"  {METRICS[name].label}: {_told(name, score)}")
+    print("  misses:", ", ".join(f"{label.value} {count}" for label, count in misses(records).items()))
+    oracle = (f"{stage} {100 * em:.1f}" for stage, em in oracles(records).items())
+    print("  exact match with a perfect stage:", ", ".join(oracle))
+    misplaced = sum(record.misplaced for record in records)
+    print(f"  quotes: {sum(record.quotes for record in records):,}, not at their place: {misplaced}", flush=True)
 
 
-def _print(values: Mapping[str, Any]) -> None:
-    shown = (
-        f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
-    )
-    print("  " + ", ".join(shown), flush=True)
+def _told(name: str, score: Score) -> str:
+    scale = 100 if METRICS[name].unit == "%" else 1
+    low, high = (float("nan") if edge is None else scale * edge for edge in (score.low, score.high))
+    return f"{scale * (score.value or 0):,.1f} ({low:,.1f} to {high:,.1f})"
 
 
 def speed(libraries: Path, sample: int | None) -> None:
@@ -234,8 +234,12 @@ def news_training(libraries: Path, sample: int | None) -> None:
         subprocess.run([*command, "--rate", "3e-5", "--epochs", "2", "--held-out", "0"], check=True)
         for name, folder in (("shipped", reader_folder()), ("trained further", scratch / "tuned")):
             ask = load(library, load_reader(str(folder)), Calibration(threshold=0.0))
-            scores = report(evaluate(ask, answerable, exhaustive=True), lambda citation: Validity.VALID)
-            print(f"{name}: EM {scores.best_em:.1f}, F1 {scores.best_f1:.1f}", flush=True)
+            how = Question("", exhaustive=True)
+            records = list(evaluate(ask, answerable, library, lambda citation: Validity.VALID, how))
+            em, mean_f1 = (
+                100 * np.mean([getattr(record, name) for record in records]) for name in ("best_exact_match", "best_f1")
+            )
+            print(f"{name}: EM {em:.1f}, F1 {mean_f1:.1f}", flush=True)
 
 
 def _pullquote(library: Path) -> list[str]:

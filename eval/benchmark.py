@@ -17,11 +17,11 @@ from eval import bench_reader
 from eval.bench_data import DATA, SAMPLE, held_out_sample, news_halves, news_questions, squad_sample
 from eval.bench_reader import matrix_rate
 from eval.confidence import judged_report, readings
-from eval.run import holds
+from eval.misses import holds
 from index.embed import load_embedder
 from index.library import CANDIDATES, Library
 from index.onnx import cores
-from index.search import Hit, fuse
+from index.search import fuse
 from qa.calibrate import Judged, Reading, cross_fit, fit, judge
 from qa.confidence import Calibration, load_calibration
 from qa.reader import load_reader, reader_folder
@@ -68,7 +68,7 @@ def fusion(libraries: Path, sample: int | None) -> None:
                 for way, fused in ways.items():
                     keys = [key for key, _ in fused(dense, lexical)[:10]]
                     passages = library.passages(keys)
-                    held = (i for i, key in enumerate(keys, start=1) if holds(Hit(passages[key], 0, 0, 0), gold))
+                    held = (i for i, key in enumerate(keys, start=1) if holds(passages[key], gold))
                     ranks[way].append(next(held, sys.maxsize))
         print(f"{name}, {len(answerable):,} questions: recall@1, @5, @10")
         for way, found in ranks.items():

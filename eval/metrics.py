@@ -5,6 +5,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,3 +83,20 @@ def auroc(score: NDArray[np.float64], positive: Truths) -> float:
     if not positives or not negatives:
         return float("nan")
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def rank_metrics(ranks: Sequence[int | None], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Reciprocal rank and nDCG at k of each question, by ir-measures (trec_eval's own), where one passage is wanted and
+    stands at that rank, from 1, or is not there; each of shape (questions,)."""
+    wanted, at_k = "wanted", (ir_measures.RR @ k, ir_measures.nDCG @ k)
+    asked = [str(number) for number in range(len(ranks))]
+    relevant = [ir_measures.Qrel(question, wanted, 1) for question in asked]
+    found = [
+        ir_measures.ScoredDoc(question, wanted if place == rank else str(place), -place)
+        for question, rank in zip(asked, ranks, strict=True)
+        for place in range(1, (rank or 1) + 1)
+    ]
+    values = {measure: np.zeros(len(ranks)) for measure in at_k}
+    for one in ir_measures.iter_calc(list(at_k), relevant, found):
+        values[one.measure][int(one.query_id)] = one.value
+    return values[at_k[0]], values[at_k[1]]

@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_keep, cli_models
+from qa import cli_eval, cli_keep, cli_models
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Question
 from qa.cli_add import Format, add_files
@@ -104,7 +104,7 @@ def settings(
     context.default_map = {name: {"library": str(library or default_library())} for name in commands}
 
 
-app.command("eval")(cli_models.evaluate_gold)
+app.command("eval")(cli_eval.evaluate_gold)
 app.command("calibrate")(cli_models.calibrate)
 app.command("train")(cli_models.train)
 app.command("export")(cli_models.export)

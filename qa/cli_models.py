@@ -1,4 +1,4 @@
-"""The commands about models and gold questions: eval, calibrate, train, export."""
+"""The commands that make what answers run on: calibrate, train, export."""
 
 import importlib.util
 from dataclasses import asdict
@@ -14,52 +14,20 @@ from qa import cli_show as show
 from qa.answer import DEFAULT_HITS
 from qa.cli_options import (
     EmbedderOption,
+    GoldArgument,
     HitsOption,
     JSONOption,
     LibraryOption,
     ReaderOption,
     RuntimeOption,
     err,
-    open_answers,
     open_library,
     out,
     print_json,
     read_share,
 )
-from qa.cli_verify import citation_fields
 from qa.confidence import calibration_for, note_calibration, write_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
-
-GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, or JSONL; see the README.")]
-
-
-def evaluate_gold(
-    gold: GoldArgument,
-    library: LibraryOption,
-    hits: HitsOption = DEFAULT_HITS,
-    sample: Annotated[int | None, typer.Option(min=1, help="Ask only this many, chosen at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="As in `ask`.", show_default="fitted")] = None,
-    reader: ReaderOption = DEFAULT_READER,
-    embedder: EmbedderOption = None,
-    runtime: RuntimeOption = None,
-    as_json: JSONOption = False,
-) -> None:
-    """Ask gold questions and print EM, F1, recall@k, no-answer accuracy and times."""
-    from rich.progress import track
-
-    from eval.gold import read_gold, sampled
-    from eval.run import evaluate, report
-
-    questions = sampled(read_gold(gold), sample, seed)
-    with open_answers(library, embedder, reader, runtime) as (opened, answers):
-        asked = track(questions, "Asking", console=err, disable=not err.is_terminal)
-        results = evaluate(answers, asked, hits, threshold)
-        scores = report(results, lambda cited: opened.verify(*citation_fields(cited)).validity)
-    if as_json:
-        print_json(asdict(scores))
-    else:
-        out.print(show.report(scores))
 
 
 def calibrate(

@@ -18,7 +18,6 @@ from qa.confidence import Calibration
 
 if TYPE_CHECKING:  # what is imported here, every command waits for
     from eval.confidence import ConfidenceReport
-    from eval.run import Report
 
 _MAX_PLACES = 3
 _MAX_CLOSEST = 3
@@ -84,33 +83,6 @@ def article(item: Article) -> RenderableType:
         facts.add_row(Text(_safe(name), style="dim"), Text(_safe(str(value))))
     facts.add_row(Text("sha256", style="dim"), Text(item.sha256))
     return Group(facts, "", Text(_safe(item.text)))
-
-
-def report(scores: "Report") -> RenderableType:
-    """A gold evaluation as a table."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="left")
-    table.add_column(justify="right")
-    for name, value in (
-        ("questions", f"{scores.questions:,}"),
-        ("  of them answerable", f"{scores.answerable:,}"),
-        ("exact match", _share(scores.em)),
-        ("F1", _share(scores.f1)),
-        ("answerable: exact match", _share(scores.answerable_em)),
-        ("answerable: F1", _share(scores.answerable_f1)),
-        ("answerable, nothing withheld: exact match", _share(scores.best_em)),
-        ("answerable, nothing withheld: F1", _share(scores.best_f1)),
-        *((f"recall@{k}", _share(share)) for k, share in scores.recall.items()),
-        ("unanswerable: no answer given", _share(scores.no_answer_accuracy)),
-        ("share answered", _share(scores.answered)),
-        ("exact match where answered", _share(scores.answered_em)),
-        ("quotes checked", f"{scores.quotes:,}"),
-        ("quotes not at their place", f"{scores.quotes_misplaced:,}"),
-        ("milliseconds, median", f"{scores.milliseconds_p50:,.0f}"),
-        ("milliseconds, 95th percentile", f"{scores.milliseconds_p95:,.0f}"),
-    ):
-        table.add_row(name, value)
-    return table
 
 
 def calibration(reports: "Mapping[str, ConfidenceReport]", fitted: Calibration) -> RenderableType:

@@ -1,23 +1,28 @@
-"""Evaluation: questions asked of a three-line fake, scores worked out by hand."""
+"""Evaluation: questions asked of a three-line fake, records worked out by hand."""
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from eval.gold import GoldQuestion
-from eval.run import Report, best_candidate, evaluate, holds, report
+from eval.misses import Miss
+from eval.record import Card, Record, Run, SeenHit, Shown, read_run, write_run
+from eval.run import Verify, evaluate
 from index.article import Article, make_article
-from index.library import Validity
+from index.errors import InvalidInput
+from index.filter import Filter
+from index.library import Library, Validity
 from index.passage import Passage
 from index.search import Hit
 from qa.answer import Answer, Ask, Candidate, NoAnswer, Question, cite, rank
 from qa.confidence import Calibration
 from qa.reader import Span
 from qa.wire import CitationJSON
+from tests.conftest import Add
 
-ARTICLE = make_article("Oslo is a port. Rome is none. Bergen is a port too.", id="ports")
+ARTICLE = make_article("Oslo is a port. Rome is none. Bergen is a port too.", id="ports", source="Atlas")
 OTHER = make_article("Nothing is said here.", id="nothing")
 
 
@@ -29,12 +34,17 @@ FIRST, SECOND, THIRD, NOTHING = part(0, 15), part(16, 29), part(30, 51), part(0,
 
 
 def answer(
-    words: str, *, given: bool = True, hits: tuple[Hit, ...] = (FIRST, SECOND, THIRD), total: float = 10.0
+    words: str,
+    *,
+    given: bool = True,
+    hits: Sequence[Hit] = (FIRST, SECOND, THIRD),
+    unread: int = 0,
+    article: Article = ARTICLE,
 ) -> Answer:
     """An answer with a candidate for each of the words, the first given or withheld."""
-    passage = Passage(ARTICLE, 0, len(ARTICLE.text))
+    passage = Passage(article, 0, len(article.text))
     spans = [
-        Span(passage, start := ARTICLE.text.index(word), start + len(word), 9.0 - number)
+        Span(passage, start := article.text.index(word), start + len(word), 9.0 - number)
         for number, word in enumerate(words.split())
     ]
     ranked = rank([(Hit(passage, 1.0, 1.0, 1.0), spans)], Calibration())
@@ -42,159 +52,173 @@ def answer(
     best = candidates[0] if given and candidates else None
     reason = None if best else NoAnswer.BELOW_THRESHOLD
     others = tuple(candidates[1:] if best else candidates)
-    return Answer("?", best, reason, 0.9, others, hits, 0, True, {"total": total})
+    times = {"search": 1.0, "read": 2.0, "total": 3.0}
+    return Answer("?", best, reason, 0.9, others, tuple(hits), unread, True, times)
 
 
 def fake(answers: dict[str, Answer]) -> Ask:
     return lambda question: answers[question.text]
 
 
-def always(validity: Validity) -> Callable[[CitationJSON], Validity]:
+def always(validity: Validity) -> Verify:
     return lambda citation: validity
 
 
-GOLD = [
-    GoldQuestion("right", ("Oslo",), "ports", 0),
-    GoldQuestion("partly", ("Bergen is",)),
-    GoldQuestion("withheld", ("Rome",), "ports", 16),
-    GoldQuestion("not found", ("Bergen",), "ports", 30),
-    GoldQuestion("rightly none", ()),
-    GoldQuestion("wrongly some", ()),
-]
-ANSWERS = {
-    "right": answer("Oslo", total=10),
-    "partly": answer("Bergen Oslo", total=20),
-    "withheld": answer("Rome", given=False, total=30),
-    "not found": answer("Oslo", hits=(FIRST, NOTHING), total=40),
-    "rightly none": answer("", given=False, total=50),
-    "wrongly some": answer("Rome", total=100),
-}
+@pytest.fixture
+def ports(library: Library, add: Add) -> Library:
+    add(library, ARTICLE, OTHER)
+    return library
 
 
-def test_results_one_by_one() -> None:
-    results = evaluate(fake(ANSWERS), GOLD)
-    assert [(result.gold.question, result.exact_match, result.f1, result.rank) for result in results] == [
-        ("right", 1.0, 1.0, 1),
-        ("partly", 0.0, pytest.approx(2 / 3), 3),
-        ("withheld", 0.0, 0.0, 2),
-        ("not found", 0.0, 0.0, None),
-        ("rightly none", 1.0, 1.0, None),
-        ("wrongly some", 0.0, 0.0, None),
-    ]
-    assert [result.answer for result in results] == list(ANSWERS.values())
+def one_record(library: Library, gold: GoldQuestion, found: Answer, verify: Verify = always(Validity.VALID)) -> Record:
+    [record] = evaluate(lambda question: found, [gold], library, verify)
+    return record
 
 
-def test_rank_is_that_of_the_first_hit_that_holds_the_answer() -> None:
-    twice = {"?": answer("Oslo", hits=(NOTHING, SECOND, FIRST, part(0, 29)))}
-    assert [result.rank for result in evaluate(fake(twice), [GoldQuestion("?", ("a port",))])] == [3]
-    assert [result.rank for result in evaluate(fake(twice), [GoldQuestion("?", ("is",))])] == [1]
-
-
-def test_report_by_hand() -> None:
-    scores = report(evaluate(fake(ANSWERS), GOLD), always(Validity.VALID))
-    assert scores == Report(
-        questions=6,
-        answerable=4,
-        em=pytest.approx(100 * 2 / 6),  # right, rightly none
-        f1=pytest.approx(100 * (2 + 2 / 3) / 6),
-        answerable_em=25.0,
-        answerable_f1=pytest.approx(100 * (1 + 2 / 3) / 4),
-        best_em=50.0,  # right, withheld
-        best_f1=pytest.approx(100 * (2 + 2 / 3) / 4),
-        recall={1: 25.0, 5: 75.0, 10: 75.0},
-        answered=pytest.approx(100 * 4 / 6),
-        answered_em=25.0,  # one of the four
-        no_answer_accuracy=50.0,
-        quotes=6,  # one each, two for "partly", none for "rightly none"
-        quotes_misplaced=0,
-        milliseconds_p50=35.0,
-        milliseconds_p95=pytest.approx(87.5),
+def test_record_of_a_right_answer(ports: Library) -> None:
+    gold = GoldQuestion("Where?", ("Oslo", "in Oslo"), "ports", 0, ("where",))
+    assert one_record(ports, gold, answer("Oslo Rome", unread=1)) == Record(
+        question="Where?",
+        answers=("Oslo", "in Oslo"),
+        article="ports",
+        source="Atlas",
+        tags=("where",),
+        given="Oslo",
+        best="Oslo",
+        confidence=0.9,
+        exact_match=1.0,
+        f1=1.0,
+        best_exact_match=1.0,
+        best_f1=1.0,
+        exact_span=1.0,
+        rank=1,
+        hits=3,
+        read=2,
+        oracle={"retrieval": 1.0, "reading": 1.0, "ranking": 1.0, "abstaining": 1.0},
+        quotes=2,
+        misplaced=0,
+        milliseconds={"search": 1.0, "read": 2.0, "total": 3.0},
+        miss=None,
+        card=None,
     )
 
 
-def test_misplaced_quotes_are_counted() -> None:
-    def verify(citation: CitationJSON) -> Validity:
-        return {"Oslo": Validity.VALID, "Bergen": Validity.STALE, "Rome": Validity.UNKNOWN}[citation["quote"]]
-
-    scores = report(evaluate(fake(ANSWERS), GOLD), verify)
-    assert (scores.quotes, scores.quotes_misplaced) == (6, 3)  # Bergen, and Rome twice
-
-
-def test_shares_of_nothing_are_none() -> None:
-    none = report(evaluate(fake(ANSWERS), GOLD[4:5]), always(Validity.VALID))
-    assert (none.em, none.answered, none.no_answer_accuracy) == (100.0, 0.0, 100.0)
-    assert (none.answerable_em, none.answerable_f1, none.best_em, none.best_f1, none.answered_em) == (None,) * 5
-    assert none.recall == {1: None, 5: None, 10: None}
-    one = report(evaluate(fake(ANSWERS), GOLD[:1]), always(Validity.VALID))
-    assert (one.answerable_em, one.no_answer_accuracy) == (100.0, None)
+def test_record_of_an_answer_withheld(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("Where?", ("Rome",), "ports", 16), answer("Rome Oslo", given=False))
+    assert (made.given, made.best, made.exact_match, made.f1, made.exact_span) == (None, "Rome", 0.0, 0.0, 0.0)
+    assert (made.best_exact_match, made.best_f1, made.rank, made.miss) == (1.0, 1.0, 2, Miss.WITHHELD)
+    assert made.oracle == {"retrieval": 0.0, "reading": 1.0, "ranking": 0.0, "abstaining": 1.0}
 
 
-def test_question_is_asked_as_it_was_told_to() -> None:
+def test_card_shows_gold_and_ours_in_their_sentences_and_the_hits(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("?", ("Bergen",), "ports", 30), answer("Oslo", hits=(FIRST, THIRD), unread=1))
+    assert made.card == Card(
+        gold=Shown("ports", None, 30, "", "Bergen", " is a port too."),
+        ours=Shown("ports", None, 0, "", "Oslo", " is a port. Rome is none."),
+        hits=(
+            SeenHit("ports", None, 0, 15, 1.0, 1.0, 1.0, read=True, holds=False),
+            SeenHit("ports", None, 30, 51, 1.0, 1.0, 1.0, read=False, holds=True),
+        ),
+    )
+    assert made.miss is Miss.NOT_READ
+
+
+def test_card_without_a_place_or_a_candidate(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("?", ("Bergen",)), answer("", given=False, hits=()))
+    assert made.card == Card(None, None, ())
+    assert (made.best, made.exact_span) == (None, None)
+
+
+def test_unanswerable(ports: Library) -> None:
+    right = one_record(ports, GoldQuestion("?", ()), answer("Rome", given=False))
+    assert (right.exact_match, right.f1, right.best_exact_match, right.rank, right.miss) == (1.0, 1.0, 0.0, None, None)
+    wrong = one_record(ports, GoldQuestion("?", ()), answer("Rome"))
+    assert (wrong.exact_match, wrong.f1, wrong.miss) == (0.0, 0.0, Miss.NOT_WITHHELD)
+    assert wrong.oracle == {"retrieval": 0.0, "reading": 1.0, "ranking": 0.0, "abstaining": 1.0}
+
+
+def test_perfect_ranking_has_the_right_candidate_first(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("?", ("Rome",), "ports", 16), answer("Oslo Rome"))
+    assert (made.miss, made.oracle["ranking"], made.oracle["abstaining"]) == (Miss.LOST, 1.0, 0.0)
+
+
+def test_perfect_retrieval_asks_the_gold_article_alone(ports: Library) -> None:
     asked: list[Question] = []
 
     def ask(question: Question) -> Answer:
         asked.append(question)
-        return ANSWERS["right"]
+        return answer("Rome") if question.filter.articles else answer("Oslo", hits=(NOTHING,))
 
-    evaluate(ask, GOLD[:1], k=3, threshold=0.25)
-    evaluate(ask, GOLD[:1], exhaustive=True)
-    evaluate(ask, GOLD[:1])
-    assert asked == [
-        Question("right", 3, threshold=0.25),
-        Question("right", exhaustive=True),
-        Question("right", 10, threshold=None, budget_ms=None, exhaustive=False),
+    how = Question("", 3, threshold=0.25, exhaustive=True)
+    gold = GoldQuestion("?", ("Rome",), "ports", 16)
+    [made] = evaluate(ask, [gold], ports, always(Validity.VALID), how)
+    assert made.oracle == {"retrieval": 1.0, "reading": 0.0, "ranking": 0.0, "abstaining": 0.0}
+    assert (made.rank, made.given, made.miss) == (None, "Oslo", Miss.NOT_RETRIEVED)
+    first = replace(how, text="?")
+    assert asked == [first, replace(first, filter=Filter(articles=frozenset({"ports"})))]
+
+
+@pytest.mark.parametrize(
+    ("gold", "span"),
+    [
+        (GoldQuestion("?", ("Oslo",), "ports", 0), 1.0),
+        (GoldQuestion("?", ("Oslo is", "Oslo"), "ports", 0), 1.0),  # an accepted answer that begins elsewhere
+        (GoldQuestion("?", ("Oslo is",), "ports", 0), 0.0),
+        (GoldQuestion("?", ("oslo",), "ports", 0), 0.0),  # the words alone
+        (GoldQuestion("?", ("Rome", "Oslo"), "ports", 16), 0.0),  # elsewhere
+        (GoldQuestion("?", ("Oslo",), "ports"), None),
+        (GoldQuestion("?", ()), None),
+    ],
+)
+def test_exact_span(ports: Library, gold: GoldQuestion, span: float | None) -> None:
+    assert one_record(ports, gold, answer("Oslo")).exact_span == span
+
+
+def test_misplaced_quotes_are_counted(ports: Library) -> None:
+    def verify(citation: CitationJSON) -> Validity:
+        return {"Oslo": Validity.VALID, "Bergen": Validity.STALE, "Rome": Validity.UNKNOWN}[citation["quote"]]
+
+    made = one_record(ports, GoldQuestion("?", ("Oslo",)), answer("Oslo Bergen Rome"), verify)
+    assert (made.quotes, made.misplaced) == (3, 2)
+
+
+def test_an_article_that_is_not_there_has_no_source(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("?", ("Rome",), "gone", 3), answer("Oslo"))
+    assert (made.source, made.miss, made.card and made.card.gold) == (None, Miss.NOT_IN_LIBRARY, None)
+
+
+Change = Callable[[Record], Record]
+
+
+def test_run_file_round_trip(ports: Library, tmp_path: Path) -> None:
+    golds = [
+        GoldQuestion("right", ("Oslo",), "ports", 0, ("a", "b")),
+        GoldQuestion("missed \U0001f600", ("Rome",), "ports", 16),
+        GoldQuestion("none", ()),
     ]
+    records = tuple(evaluate(lambda question: answer("Oslo"), golds, ports, always(Validity.VALID)))
+    run = Run({"made": "today", "library": {"articles": 2}}, records)
+    write_run(tmp_path / "run.json", run)
+    assert read_run(tmp_path / "run.json") == run
 
 
 @pytest.mark.parametrize(
-    ("hit", "held"),
+    ("content", "told"),
     [
-        (part(16, 29), True),
-        (part(0, 20), True),  # ends with the answer
-        (part(0, 19), False),  # cuts it
-        (part(17, 29), False),
-        (part(30, 51), False),
-        (part(0, 21, OTHER), False),
+        ("", "no run of pullquote eval"),
+        ("[]", "no run of pullquote eval"),
+        ("{}", "no run of pullquote eval"),
+        ('{"format": 99}', "format 99; this version reads 1"),
+        ('{"format": 1, "about": {}, "records": [{"question": "?"}]}', "no run of pullquote eval"),
+        ("\xff", "no run of pullquote eval"),
     ],
 )
-def test_holds_by_place(hit: Hit, held: bool) -> None:
-    assert holds(hit, GoldQuestion("?", ("Rome", "is a port"), "ports", 16)) is held
-
-
-def test_holds_by_place_looks_at_the_place_alone() -> None:
-    twice = make_article("Oslo here. Oslo there.", id="twice")
-    gold = GoldQuestion("?", ("Oslo",), "twice", 11)
-    assert [holds(part(0, 10, twice), gold), holds(part(11, 22, twice), gold)] == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("answers", "held"),
-    [
-        (("Rome",), True),
-        (("the ROME",), True),
-        (("Paris", "is none."), True),
-        (("Rom",), False),  # whole words
-        (("port",), False),
-        (("the",), False),  # nothing is left of it
-        ((), False),
-    ],
-)
-def test_holds_by_words(answers: tuple[str, ...], held: bool) -> None:
-    assert holds(SECOND, GoldQuestion("?", answers)) is held
-    assert holds(SECOND, GoldQuestion("?", answers, "ports")) is held  # an article alone is no place
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_best_candidate_given_or_withheld(given: bool) -> None:
-    best = best_candidate(answer("Oslo Rome", given=given))
-    assert best is not None
-    assert best.text == "Oslo"
-
-
-def test_no_best_candidate() -> None:
-    assert best_candidate(answer("", given=False)) is None
-
-
-def test_report_is_valid_json() -> None:
-    scores = asdict(report(evaluate(fake(ANSWERS), GOLD), always(Validity.VALID)))
-    assert json.loads(json.dumps(scores, allow_nan=False))["recall"] == {"1": 25.0, "5": 75.0, "10": 75.0}
+def test_what_is_no_run_file(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InvalidInput, match=told):
+        read_run(file)
+    with pytest.raises(InvalidInput, match="No such file"):
+        read_run(tmp_path / "none.json")
+    with pytest.raises(InvalidInput, match="Is a directory"):
+        write_run(tmp_path, Run({}, ()))

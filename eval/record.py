@@ -1,0 +1,146 @@
+"""`Record`: what became of one gold question. `Run`: all of them, and what they were asked of. The run file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.misses import Miss
+from index.errors import InvalidInput
+
+FORMAT = 1
+"""Of the run file; rises when a file of before can no longer be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A quote to be shown in its sentence: `quote` is the slice from `start` of the article, `before` and `after` what
+    its sentence has around it."""
+
+    article: str
+    title: str | None
+    start: int
+    before: str
+    quote: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHit:
+    """A passage that was retrieved: the slice of an article with its scores, whether it was read, and whether it holds
+    a gold answer."""
+
+    article: str
+    title: str | None
+    start: int
+    end: int
+    score: float
+    dense: float
+    lexical: float
+    read: bool
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a person needs to see why a question was missed; `gold` is None where its place is not known, `ours` where
+    there was no candidate."""
+
+    gold: Shown | None
+    ours: Shown | None
+    hits: tuple[SeenHit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One gold question and what became of it.
+
+    `given` is the answer, `best` the best candidate, given or withheld, with its `confidence`. Scores are in [0, 1]:
+    `exact_match` and `f1` of what was given (nothing is right where there is no answer), `best_` of the best candidate.
+    `exact_span` says whether a cited place is the gold's, None where that is not known. `rank` is that of the first of
+    `hits` passages that holds a gold answer, from 1; `read` of them were read. `oracle` is the exact match had one
+    stage been perfect, by its name. Of `quotes` cited quotes `misplaced` do not stand where they were said to. `miss`
+    says what went wrong where the exact match is 0, and `card` shows it.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    article: str | None
+    source: str | None
+    tags: tuple[str, ...]
+    given: str | None
+    best: str | None
+    confidence: float
+    exact_match: float
+    f1: float
+    best_exact_match: float
+    best_f1: float
+    exact_span: float | None
+    rank: int | None
+    hits: int
+    read: int
+    oracle: Mapping[str, float]
+    quotes: int
+    misplaced: int
+    milliseconds: Mapping[str, float]
+    miss: Miss | None
+    card: Card | None
+
+    @property
+    def answerable(self) -> bool:
+        return bool(self.answers)
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """Two records with the same key are of the same gold question."""
+        return self.question, self.article
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All records of one evaluation. `about` says what made them: versions, models, library, settings, gold and
+    machine."""
+
+    about: Mapping[str, Any]
+    records: tuple[Record, ...]
+
+
+def write_run(file: Path, run: Run) -> None:
+    """Raises InvalidInput where nothing can be written."""
+    content = {"format": FORMAT, "about": run.about, "records": [asdict(record) for record in run.records]}
+    try:
+        file.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from None
+
+
+def read_run(file: Path) -> Run:
+    """Raises InvalidInput where the file is none that `write_run` has written."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise InvalidInput(f"{file}: it is of format {content['format']}; this version reads {FORMAT}")
+        return Run(dict(content["about"]), tuple(map(_record, content["records"])))
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"{file}: it is no run of pullquote eval --out: {error!r}") from None
+
+
+def _record(stored: Mapping[str, Any]) -> Record:
+    miss, card = stored["miss"], stored["card"]
+    return Record(
+        **{
+            **stored,
+            "answers": tuple(stored["answers"]),
+            "tags": tuple(stored["tags"]),
+            "miss": None if miss is None else Miss(miss),
+            "card": None if card is None else _card(card),
+        }
+    )
+
+
+def _card(stored: Mapping[str, Any]) -> Card:
+    gold, ours = (None if stored[name] is None else Shown(**stored[name]) for name in ("gold", "ours"))
+    return Card(gold, ours, tuple(SeenHit(**hit) for hit in stored["hits"]))
