@@ -106,6 +106,8 @@ def _table(text: str, delimiter: str, file: str) -> Iterator[Item]:
     for where, cells in _rows(text, delimiter, file):
         if isinstance(cells, InvalidInput):
             yield where, cells
+            if not names:  # nothing can be said of the rest
+                return
         elif not names:
             names = ["answers" if name == "answer" else name for name in (cell.strip().lower() for cell in cells)]
             if (problem := _wrong_columns(names, delimiter)) is not None:

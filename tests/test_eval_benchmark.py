@@ -79,6 +79,24 @@ def test_questions_whose_answer_is_in_no_article_count_as_having_none(
     ]
 
 
+def test_news_are_halved_by_their_dates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "news").mkdir()
+    days = ["2022/07/01", "2022/06/17", "2022/06/30", "2022/07/01", "2022/07/08"]
+    records = [
+        {"question": f"{day} {n}?", "answers": ["a"], "date": day, "answer_in": ["x", "y"]}
+        for n, day in enumerate(days)
+    ]
+    (tmp_path / "news" / "questions.jsonl").write_text("\n".join(map(json.dumps, records)))
+    monkeypatch.setattr(bench_data, "DATA", tmp_path)
+    earlier, later = ([gold.question for gold in half] for half in bench_data.news_halves())
+    assert earlier == ["2022/06/17 1?", "2022/06/30 2?"]
+    assert later == ["2022/07/01 0?", "2022/07/01 3?", "2022/07/08 4?"]
+    assert bench_data.write_distant_labels(tmp_path / "labels.jsonl") == 4
+    assert [(gold.question, gold.article) for gold in read_gold(tmp_path / "labels.jsonl")] == [
+        (question, article) for question in earlier for article in ("x", "y")
+    ]
+
+
 def test_sample_is_the_same_each_time_and_none_is_all() -> None:
     items = list(range(50))
     assert sampled(items, 3) == sampled(items, 3) == [24, 48, 26]

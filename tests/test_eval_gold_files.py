@@ -124,8 +124,9 @@ def test_csv_problems_are_told_together(tmp_path: Path) -> None:
     ],
 )
 def test_csv_header(tmp_path: Path, header: bytes, message: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"gold\.csv, {message}"):
+    with pytest.raises(InvalidInput, match=rf"gold\.csv, {message}") as raised:
         gold_of(tmp_path, header + b"\nWhere?,Oslo\n")
+    assert str(raised.value).count("\n") == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"question,answer\n", b"question,answer\n,\n\n"])
