@@ -16,7 +16,7 @@ from index.derived import sync_to_disk
 from index.errors import DiskFull, InvalidInput, LibraryBusy, LibraryCorrupt, LibraryNotWritable
 from index.files import database, derived_files, remove_all, second_names
 from index.finding import Kind
-from index.integrity import Examination, Tell, examine
+from index.integrity import FEEDBACK, Examination, Tell, examine
 from index.library import DATABASE
 from index.lock import write_lock
 from index.salvage import snapshot
@@ -163,8 +163,10 @@ def _copied(source: Path, target: Path, advance: Advance, tell: Tell) -> Examina
 
 
 def _damage(found: Examination) -> str | None:
-    """The first thing that is damaged, if any."""
-    return next((finding.message for finding in found.findings if finding.kind is not Kind.WARNING), None)
+    """The first thing that is damaged, if any. Changed feedback is not: it is told from other feedback as long as it
+    is kept, and no reason to have no backup of the articles."""
+    damaged = (one for one in found.findings if one.kind is not Kind.WARNING and one.check != FEEDBACK)
+    return next((one.message for one in damaged), None)
 
 
 def _put(temporary: Path, target: Path) -> None:

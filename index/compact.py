@@ -19,6 +19,7 @@ _BUSY_MILLISECONDS = 10_000
 def compact(library: Path) -> None:
     """Write the database anew without what was removed, and remove the derived indexes, which have words of it yet:
     they are for the caller to build again. An unfinished reindex loses what was removed meanwhile, and nothing else.
+    Feedback stays, with what it quotes of removed articles: it is a statement of its own, and can be removed itself.
 
     Raises LibraryNotFound, LibraryBusy, DiskFull: it takes as much room again as the database has.
     """

@@ -75,8 +75,8 @@ def check(library: Path, embedder: Embedder | None = None, tell: Tell = lambda t
 
 
 def repair(library: Path, embedder: Embedder | None = None, tell: Tell = lambda text: None) -> Report:
-    """Check, make again what can be made from the articles, and check again. No article is ever removed: where some
-    cannot be read, the others are copied into a database beside this one, which can be restored.
+    """Check, make again what can be made from the articles, and check again. Neither articles nor feedback are ever
+    removed: where some cannot be read, the others are copied into a database beside this one, which can be restored.
 
     Raises LibraryNotFound, LibraryBusy, LibraryNotWritable, DiskFull.
     """
@@ -266,14 +266,15 @@ def _rewritten(path: Path, tell: Tell) -> Examination:
     if 0 < found.version < VERSION:
         Store(path).close()
         found = examine(path, tell)
-    if found.version != VERSION or not (found.crooked or found.lost):
+    salvaging = found.lost or found.unread
+    if found.version != VERSION or not (found.crooked or salvaging):
         return found
     tell("copying what is sound")
     sound = path.with_name(f"{DATABASE}.tmp")
-    articles = found.articles if found.lost else found.articles | found.changed
+    articles = found.articles if salvaging else found.articles | found.changed
     try:
-        copy_rows(path, sound, found.settings, articles, found.passages)
-        if found.lost:
+        copy_rows(path, sound, found.settings, articles, found.passages, found.feedback)
+        if salvaging:
             sound.replace(path.with_name(SALVAGED))
             return found
         put_back(sound, path)

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from index import schema
 from index.finding import ADD_AGAIN, REINDEX, REPAIR, RESTORE, Finding, Hurt, Kind
 from index.salvage import PASSAGE_COLUMNS, UNREADABLE, read_settings, readable, rows, snapshot
-from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
+from index.schema import ARTICLE_COLUMNS, FEEDBACK_COLUMNS, article_checksum, feedback_checksum, passage_checksum
 from index.store import Keys
+
+FEEDBACK = "feedback"
+"""The check that finds changed feedback, which harms nothing else."""
 
 _MAGIC = b"SQLite format 3\0"
 _MAX_COMPLAINTS = 100
@@ -36,10 +39,12 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What is wrong with a database and what is right: the version of its schema (0 where it is no library's), its
-    settings, and the keys of the articles and of the passages that are as they should be.
+    settings, the keys of the articles and of the passages that are as they should be, and those of the feedback that
+    can be read.
 
     `changed` are the keys of articles that can be read but are not what was stored, `bare` the ids of those that are,
-    but whose passages want making again. Where `lost`, some cannot be read. `crooked` is what a copy of all rows mends.
+    but whose passages want making again. Where `lost`, some articles cannot be read; where `unread`, some feedback.
+    `crooked` is what a copy of all rows mends.
     """
 
     findings: tuple[Finding, ...]
@@ -49,7 +54,9 @@ class Examination:
     passages: Keys = field(default_factory=lambda: np.array([], dtype=np.int64))
     changed: frozenset[int] = frozenset()
     bare: frozenset[str] = frozenset()
+    feedback: frozenset[int] = frozenset()
     lost: bool = False
+    unread: bool = False
     crooked: bool = False
 
 
@@ -84,6 +91,7 @@ def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
     settings, unreadable = read_settings(db)
     passages, broken = _read_passages(db, version, tell)
     articles = _read_articles(db, version, passages, tell)
+    feedback, whole = _read_feedback(db)
     tell("the indexes of the database")
     crooked = [*_structure(db, version), *_counters(db, version, settings), *_orphans(passages, articles)]
     if unreadable:
@@ -101,9 +109,12 @@ def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
             articles, articles.uncovered - broken, "cover", Kind.DERIVED, "articles with text in no passage", REPAIR
         ),
         *_models(settings, len(passages)),
+        *_about_feedback(feedback, whole, version),
     ]
     if version < schema.VERSION:
-        said = f"the schema is of version {version}, which has no checksums: a changed article cannot be told"
+        said = f"the schema is of version {version}"
+        if version < schema.CHECKSUMS:
+            said += ", which has no checksums: a changed article cannot be told"
         findings.append(Finding("migration", Kind.WARNING, said, "nothing; what opens the library next migrates it"))
     bare = articles.intact & (broken | articles.outside | unlike | articles.uncovered)
     belonging = articles.intact | articles.changed
@@ -116,7 +127,9 @@ def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
         np.sort(passages[sound]["key"]),
         frozenset(articles.changed),
         frozenset(articles.known[key].id for key in bare),
+        frozenset(key for key, row in feedback.items() if row is not None),
         bool(articles.lost),
+        not whole or None in feedback.values(),
         bool(crooked),
     )
 
@@ -155,7 +168,7 @@ def _read_passages(db: apsw.Connection, version: int, tell: Tell) -> tuple[Passa
     broken: set[int] = set()
 
     def intact() -> Iterator[tuple[int, int, int, int, int, float]]:
-        checksum = "checksum" if version == schema.VERSION else "NULL"
+        checksum = "checksum" if version >= schema.CHECKSUMS else "NULL"
         for number, (key, row) in enumerate(rows(db, "passage", f"{checksum}, {PASSAGE_COLUMNS}")):
             if number % _TOLD_EVERY == 0:
                 tell(f"passage {number:,}")
@@ -176,7 +189,7 @@ def _read_articles(db: apsw.Connection, version: int, passages: Passages, tell: 
     origins = dict(readable(db, "SELECT key, origin FROM article INDEXED BY article_origin"))
     ids = readable(db, "SELECT key, id FROM article INDEXED BY sqlite_autoindex_article_1")
     found = _Articles({key: Hurt(id, origins.get(key)) for key, id in ids})
-    checksum = "checksum" if version == schema.VERSION else "NULL"
+    checksum = "checksum" if version >= schema.CHECKSUMS else "NULL"
     for number, (key, row) in enumerate(rows(db, "article", f"{checksum}, {ARTICLE_COLUMNS}")):
         if number % _TOLD_EVERY == 0:
             tell(f"article {number:,}")
@@ -201,6 +214,26 @@ def _read_articles(db: apsw.Connection, version: int, passages: Passages, tell: 
     return found
 
 
+def _read_feedback(db: apsw.Connection) -> tuple[dict[int, tuple[Any, ...] | None], bool]:
+    """The rows by key, None for one that cannot be read; and whether these are all there are."""
+    if "feedback" not in _names(db):
+        return {}, True
+    found = dict(rows(db, "feedback", f"checksum, {FEEDBACK_COLUMNS}"))
+    try:
+        db.execute("SELECT count(created) FROM feedback").fetchall()
+    except UNREADABLE:
+        return found, _never_given(db)
+    return found, True
+
+
+def _never_given(db: apsw.Connection) -> bool:
+    """Whether it is certain that there never was any feedback."""
+    try:
+        return not db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'feedback'").fetchall()
+    except UNREADABLE:
+        return False
+
+
 def _is_text(row: tuple[Any, ...]) -> bool:
     """Whether an article's values are of the types that they are stored with."""
     id, text, *optional, authors, metadata, origin = row
@@ -213,7 +246,7 @@ def _is_text(row: tuple[Any, ...]) -> bool:
 def _as_stored(row: tuple[Any, ...], checksum_of: Callable[..., object], version: int) -> bool:
     checksum, *values = row
     found = checksum_of(*values)
-    return found == checksum or (version < schema.VERSION and found != -1)
+    return found == checksum or (version < schema.CHECKSUMS and found != -1)
 
 
 def _uncovered(text: str, places: Iterable[tuple[int, int]]) -> bool:
@@ -265,7 +298,7 @@ def _counters(db: apsw.Connection, version: int, settings: Mapping[str, str]) ->
     generation = settings.get("generation", "")
     if not _is_number(generation):
         yield Finding("generation", Kind.DERIVED, f"the library's generation is {generation!r}, no number", REPAIR)
-    elif version == schema.VERSION:
+    elif version >= schema.CHECKSUMS:
         since = settings.get("removals_since", "")
         wrong = 1
         if _is_number(since) and int(since) <= int(generation):
@@ -294,6 +327,17 @@ def _models(settings: Mapping[str, str], passages: int) -> Iterator[Finding]:
     if passages and (missing := [name for name in _MODELS if name not in settings]):
         said = f"it is not known what made the passages: there is no {', '.join(missing)} among the settings"
         yield Finding("settings", Kind.DERIVED, said, REINDEX)
+
+
+def _about_feedback(feedback: Mapping[int, tuple[Any, ...] | None], whole: bool, version: int) -> Iterator[Finding]:
+    changed = [key for key, row in feedback.items() if row is None or not _as_stored(row, feedback_checksum, version)]
+    if changed:
+        more = f" and {len(changed) - _MAX_NAMED:,} more" if len(changed) > _MAX_NAMED else ""
+        said = f"feedback that is not what was stored: {', '.join(map(str, changed[:_MAX_NAMED]))}{more}"
+        yield Finding(FEEDBACK, Kind.TRUTH, said, "remove it with: pullquote feedback remove KEY")
+    if not whole:
+        remedy = f"copy what can be read with: pullquote doctor --repair; or {RESTORE}"
+        yield Finding("feedback_lost", Kind.TRUTH, "feedback that cannot be read", remedy)
 
 
 def _about(articles: _Articles, keys: set[int], check: str, kind: Kind, said: str, remedy: str) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from index.errors import (
     LibraryNotWritable,
     ModelMismatch,
 )
+from index.feedback import Feedback, Place
 from index.filter import Filter
 from index.lock import write_lock
 from index.passage import Passage, Splitter
@@ -39,6 +40,8 @@ _BATCH_PASSAGES = 256
 
 _MAX_TITLE_CHARACTERS = 200
 """More of a title than this would crowd the passage out of the embedder's 256 tokens."""
+
+_MAX_NAMED = 5
 
 DATABASE = "pullquote.db"
 
@@ -205,6 +208,30 @@ class Library:
             reason = "the article has not this quote at this place; the quote "
         return Verification(Validity.STALE, reason + ("stands in it" if places else "is not in it"), places)
 
+    # Feedback
+
+    def give_feedback(self, feedback: Feedback) -> int:
+        """Keep what somebody says of an answer; returns its key. It stays when its article goes.
+
+        Raises InvalidInput where the question is none, or the quote does not stand at its place; ArticleNotFound,
+        LibraryBusy.
+        """
+        check_question(feedback.question)
+        with self._writing():
+            place = feedback.place and self._checked(feedback.place)
+            return self._store.add_feedback(replace(feedback, place=place))
+
+    def feedback(self) -> dict[int, Feedback | None]:
+        """All feedback by key, in the order it came in; None where it is not what was stored."""
+        return self._store.feedback()
+
+    def remove_feedback(self, keys: Sequence[int]) -> None:
+        """Raises InvalidInput, having removed none, where one is not there; LibraryBusy."""
+        with self._writing():
+            if missing := sorted(set(keys) - self._store.feedback().keys()):
+                raise InvalidInput(f"there is no feedback {missing[0]}; see: pullquote feedback list")
+            self._store.remove_feedback(keys)
+
     # Search
 
     def search(self, question: str, k: int = 10, filter: Filter = Filter()) -> list[Hit]:
@@ -288,6 +315,15 @@ class Library:
                 f"{self.path} was built with the embedder {self.embedder_name} ({built}), not with {embedder.name} "
                 f"({embedder.fingerprint}); use that one, or make all vectors anew with: pullquote reindex"
             )
+
+    def _checked(self, place: Place) -> Place:
+        """With the SHA-256 of the text as it is. Raises ArticleNotFound, InvalidInput where the quote is not there."""
+        article = self.article(place.article)
+        checked = self.verify(article.id, place.start, place.end, place.quote, place.text_sha256)
+        if checked.validity is not Validity.VALID:
+            places = f" at {', '.join(map(str, checked.places[:_MAX_NAMED]))}" if checked.places else ""
+            raise InvalidInput(f"{checked.reason}{places}; quote the article word for word, with its place")
+        return replace(place, article=article.id, text_sha256=article.sha256)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

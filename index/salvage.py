@@ -12,7 +12,7 @@ import apsw
 
 from index import schema
 from index.errors import LibraryNotWritable
-from index.schema import ARTICLE_COLUMNS
+from index.schema import ARTICLE_COLUMNS, FEEDBACK_COLUMNS
 from index.store import Keys
 
 UNREADABLE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
@@ -26,7 +26,7 @@ _KEY_INDEX = {
     "article": "sqlite_autoindex_article_1",
     "passage": "passage_article",
 }
-"""An index that has the keys of a table too."""
+"""An index that has the keys of a table too, of the tables that have one."""
 
 
 @contextmanager
@@ -81,7 +81,9 @@ def _keys(db: apsw.Connection, table: str) -> list[int]:
     try:
         return sorted({key for (key,) in db.execute(f"SELECT rowid FROM {table} NOT INDEXED")})
     except UNREADABLE:
-        ways = ("NOT INDEXED ORDER BY rowid", "NOT INDEXED ORDER BY rowid DESC", f"INDEXED BY {_KEY_INDEX[table]}")
+        ways = ["NOT INDEXED ORDER BY rowid", "NOT INDEXED ORDER BY rowid DESC"]
+        if table in _KEY_INDEX:
+            ways.append(f"INDEXED BY {_KEY_INDEX[table]}")
         return sorted({key for way in ways for (key,) in readable(db, f"SELECT rowid FROM {table} {way}")})
 
 
@@ -101,9 +103,17 @@ def embedder_name(path: Path) -> str | None:
         return None
 
 
-def copy_rows(path: Path, target: Path, settings: Mapping[str, str], articles: Collection[int], passages: Keys) -> None:
+def copy_rows(
+    path: Path,
+    target: Path,
+    settings: Mapping[str, str],
+    articles: Collection[int],
+    passages: Keys,
+    feedback: Collection[int],
+) -> None:
     """Write a new database with these settings, and these articles of the one at `path` with those of the passages that
-    belong to them, under the same keys. Its log of removals is empty: whoever follows it then compares keys."""
+    belong to them, and this feedback whatever it is about, under the same keys. Its log of removals is empty: whoever
+    follows it then compares keys."""
     target.unlink(missing_ok=True)
     with snapshot(path) as old:
         new = apsw.Connection(str(target))
@@ -122,6 +132,9 @@ def copy_rows(path: Path, target: Path, settings: Mapping[str, str], articles: C
             found = (_row(old, "passage", columns, key) for key in passages.tolist())
             found = (row for row in found if row[1] in articles)
             new.executemany(f"INSERT INTO passage ({columns}) VALUES (?,?,?,?,?,?)", found)
+            columns = f"key, {FEEDBACK_COLUMNS}, checksum"
+            found = (_row(old, "feedback", columns, key) for key in sorted(feedback))
+            new.executemany(f"INSERT INTO feedback ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", found)
             for last, name in readable(old, "SELECT seq, name FROM sqlite_sequence"):
                 new.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, name))
             new.execute("COMMIT")

@@ -9,9 +9,12 @@ from zlib import crc32
 
 import apsw
 
-VERSION = 2
+VERSION = 3
+CHECKSUMS = 2
+"""The first version with checksums and the log of removals."""
 
 ARTICLE_COLUMNS = "id, text, title, url, published, source, authors, metadata, origin"
+FEEDBACK_COLUMNS = 'created, question, verdict, article, start, "end", quote, text_sha256, comment'
 
 _SCHEMA = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -53,10 +56,27 @@ END;
 INSERT INTO setting SELECT 'removals_since', value FROM setting WHERE name = 'generation';
 """
 
+_FEEDBACK = """
+-- What people say of answers. It outlives its article, which is therefore an id and no key.
+CREATE TABLE feedback (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    created TEXT NOT NULL,      -- ISO 8601, UTC
+    question TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    article TEXT,
+    start INTEGER,
+    "end" INTEGER,
+    quote TEXT,
+    text_sha256 TEXT,           -- of the article's text then
+    comment TEXT,
+    checksum TEXT NOT NULL      -- of all the above but key
+) STRICT;
+"""
+
 
 def create(db: apsw.Connection) -> None:
     """Within the caller's transaction."""
-    db.execute(_SCHEMA + _REMOVALS)
+    db.execute(_SCHEMA + _REMOVALS + _FEEDBACK)
     db.pragma("user_version", VERSION)
 
 
@@ -69,7 +89,12 @@ def migrate(db: apsw.Connection, version: int) -> None:
 
 def article_checksum(*row: Any) -> str:
     """SHA-256 of an article's values in the order of ARTICLE_COLUMNS, its origin left out: that may change."""
-    return sha256(dumps(row[:-1], default=repr).encode()).hexdigest()
+    return _digest(row[:-1])
+
+
+def feedback_checksum(*row: Any) -> str:
+    """SHA-256 of the values of a row of feedback in the order of FEEDBACK_COLUMNS."""
+    return _digest(row)
 
 
 def passage_checksum(*row: Any) -> int:
@@ -80,6 +105,10 @@ def passage_checksum(*row: Any) -> int:
         return crc32(vector, crc32(struct.pack("<qqq", *numbers)))
     except (TypeError, struct.error):
         return -1
+
+
+def _digest(row: tuple[Any, ...]) -> str:
+    return sha256(dumps(row, default=repr).encode()).hexdigest()
 
 
 def _to_2(db: apsw.Connection) -> None:
@@ -93,5 +122,10 @@ def _to_2(db: apsw.Connection) -> None:
     db.execute(_REMOVALS)
 
 
-_STEPS: dict[int, Callable[[apsw.Connection], None]] = {1: _to_2}
+def _to_3(db: apsw.Connection) -> None:
+    """Feedback."""
+    db.execute(_FEEDBACK)
+
+
+_STEPS: dict[int, Callable[[apsw.Connection], None]] = {1: _to_2, 2: _to_3}
 """What leads from a version to the next."""

@@ -18,9 +18,10 @@ from index import schema
 from index.article import Article, storable
 from index.embed import Vectors
 from index.errors import ArticleDamaged, DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
+from index.feedback import Feedback, feedback_of, feedback_row
 from index.filter import Filter
 from index.passage import Passage
-from index.schema import ARTICLE_COLUMNS, article_checksum, passage_checksum
+from index.schema import ARTICLE_COLUMNS, FEEDBACK_COLUMNS, article_checksum, feedback_checksum, passage_checksum
 
 _BUSY_MILLISECONDS = 10_000
 _CORRUPT = (apsw.NotADBError, apsw.CorruptError, apsw.SQLError, UnicodeDecodeError)
@@ -323,6 +324,33 @@ class Store:
             f"WHERE {' AND '.join(conditions)} ORDER BY passage.key",
             *values,
         )
+
+    # Feedback
+
+    def add_feedback(self, feedback: Feedback) -> int:
+        """Its key, which is never used again."""
+        row = feedback_row(feedback)
+        with self.write() as db:
+            sql = f"INSERT INTO feedback ({FEEDBACK_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)"
+            db.execute(sql, (*row, feedback_checksum(*row)))
+            return db.last_insert_rowid()
+
+    def feedback(self) -> dict[int, Feedback | None]:
+        """All of it by key, in the order it came in; None where it is not what was stored."""
+        with self._moment():
+            keys = self._keys("SELECT key FROM feedback ORDER BY key").tolist()
+            return {key: self._one_feedback(key) for key in keys}
+
+    def _one_feedback(self, key: int) -> Feedback | None:
+        try:
+            [(checksum, *row)] = self._rows(f"SELECT checksum, {FEEDBACK_COLUMNS} FROM feedback WHERE key = ?", (key,))
+        except LibraryCorrupt:
+            return None
+        return feedback_of(row) if feedback_checksum(*row) == checksum else None
+
+    def remove_feedback(self, keys: Iterable[int]) -> None:
+        with self.write() as db:
+            db.executemany("DELETE FROM feedback WHERE key = ?", [(key,) for key in keys])
 
     # Settings
 

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from index.article import Article, make_article
 from index.derived import read_manifest
 from index.errors import ArticleDamaged, LibraryCorrupt
+from index.feedback import Verdict, make_feedback
 from index.library import DATABASE
 from index.passage import Passage
-from index.schema import VERSION, article_checksum, passage_checksum
+from index.schema import VERSION, article_checksum, feedback_checksum, passage_checksum
 from index.store import Changes, Indexed, Store
 
 VERSION_1 = """
@@ -56,8 +57,42 @@ INSERT INTO setting VALUES ('generation', '0');
 PRAGMA user_version = 1;
 """
 
+VERSION_2 = (
+    VERSION_1.replace(
+        """    origin TEXT
+)""",
+        """    origin TEXT,
+    checksum TEXT NOT NULL      -- of all the above but key and origin
+)""",
+    )
+    .replace(
+        """    vector BLOB NOT NULL        -- float32, little-endian
+""",
+        """    vector BLOB NOT NULL,       -- float32, little-endian
+    checksum INTEGER NOT NULL   -- of all the above but key
+""",
+    )
+    .replace(
+        "PRAGMA user_version = 1;",
+        """
+-- The passages removed by each generation, from the one in the setting removals_since on: what an index has to forget.
+CREATE TABLE removal (generation INTEGER, passage INTEGER, PRIMARY KEY (generation, passage)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER passage_removal AFTER DELETE ON passage BEGIN
+    INSERT INTO removal SELECT value + 1, old.key FROM setting WHERE name = 'generation';
+END;
+INSERT INTO setting SELECT 'removals_since', value FROM setting WHERE name = 'generation';
+PRAGMA user_version = 2;
+""",
+    )
+)
+SCHEMAS = {1: VERSION_1, 2: VERSION_2}
+TABLES_OF = {1: ("article", "passage"), 2: ("article", "passage", "removal")}
+
 POINTS = 20
 """At which a migration is killed."""
+
+TICK_STEPS = 5
+"""Of SQLite's machine between two of them."""
 
 MIGRATE = """
 import os, signal, sys
@@ -75,27 +110,27 @@ def migrate(path, ticks):
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
-    apsw.connection_hooks.append(lambda db: db.set_progress_handler(tick, 50))
+    apsw.connection_hooks.append(lambda db: db.set_progress_handler(tick, STEPS))
     Store(Path(path))
     os._exit(0)
 
 for path, ticks in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
     child = os.fork() or migrate(path, ticks)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
+""".replace("STEPS", str(TICK_STEPS))
 """Migrates databases, each in a process of its own that kills itself after so many ticks; prints how they ended."""
 
 
-def make_old(path: Path) -> None:
-    """Make a database one of version 1, with the same rows."""
+def make_old(path: Path, version: int = 1) -> None:
+    """Make a database one of an earlier version, with the same rows."""
     now = path.rename(path.with_suffix(".now"))
     db = apsw.Connection(str(path))
     db.pragma("journal_mode", "wal")
-    db.execute(VERSION_1)
+    db.execute(SCHEMAS[version])
     db.execute("ATTACH ? AS now", (str(now),))
     db.execute("BEGIN; DELETE FROM setting; DELETE FROM sqlite_sequence")
-    db.execute("INSERT INTO setting SELECT * FROM now.setting WHERE name != 'removals_since'")
-    for table in ("article", "passage"):
+    db.execute("INSERT INTO setting SELECT * FROM now.setting WHERE ? > 1 OR name != 'removals_since'", (version,))
+    for table in TABLES_OF[version]:
         columns = ", ".join(f'"{row[1]}"' for row in db.execute(f"PRAGMA main.table_info({table})"))
         db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
     db.execute("COMMIT")
@@ -133,16 +168,22 @@ def table_names(path: Path) -> set[str]:
         return {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
 
 
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest) -> int:
+    """An earlier one."""
+    return int(request.param)
+
+
 @pytest.fixture
-def old(library_path: Path, open_library: OpenLibrary) -> Path:
-    """The database of a library of version 1: 29 articles, of which one has been replaced; one was removed."""
+def old(library_path: Path, open_library: OpenLibrary, version: int) -> Path:
+    """The database of a library of that version: 29 articles, of which one has been replaced; one was removed."""
     library = open_library()
     library.add(many())
     library.add([replace(many()[3], text="Another text.")])
     library.remove(["a5"])
     library.refresh()
     library.close()
-    make_old(library_path / DATABASE)
+    make_old(library_path / DATABASE, version)
     return library_path / DATABASE
 
 
@@ -161,7 +202,7 @@ class TestMigration:
         assert [(key, ids[article], start, end) for key, article, start, end, _ in vectors] == places
         assert keys == [row[0] for row in vectors]
         with closing(apsw.Connection(str(old))) as db:
-            assert db.pragma("user_version") == VERSION == 2
+            assert db.pragma("user_version") == VERSION == 3
             assert db.pragma("integrity_check") == "ok"
 
     def test_has_the_schema_of_a_new_one(self, old: Path, tmp_path: Path) -> None:
@@ -185,6 +226,19 @@ class TestMigration:
         assert written is not None
         assert (written.format, written.generation, written.last) == (2, 3, 31)
 
+    def test_takes_feedback(self, old: Path) -> None:
+        with closing(Store(old)) as store:
+            assert store.feedback() == {}
+            said = make_feedback("Who?", Verdict.UNANSWERABLE)
+            assert store.add_feedback(said) == 1
+            assert store.feedback() == {1: said}
+
+    @pytest.mark.parametrize("version", [2])
+    def test_removals_stay_known(self, old: Path) -> None:
+        with closing(Store(old)) as store:
+            assert changed(store.changes(2, 31)) == (3, [], [6])
+
+    @pytest.mark.parametrize("version", [1])
     def test_removals_are_logged_from_then_on(self, old: Path) -> None:
         with closing(Store(old)) as store:
             assert store.changes(2, 31) is None  # nobody knows what generation 3 removed
@@ -210,7 +264,7 @@ def killed_after(ticks: int) -> Iterator[list[int]]:
         return False
 
     def hook(db: apsw.Connection) -> None:
-        db.set_progress_handler(tick, 50)
+        db.set_progress_handler(tick, TICK_STEPS)
 
     apsw.connection_hooks.append(hook)
     try:
@@ -229,7 +283,7 @@ def points(old: Path, tmp_path: Path) -> list[int]:
 
 
 class TestKilledMigration:
-    def test_by_an_exception(self, old: Path, points: list[int], tmp_path: Path) -> None:
+    def test_by_an_exception(self, old: Path, version: int, points: list[int], tmp_path: Path) -> None:
         expected = everything(Path(copyfile(old, tmp_path / "expected.db")))
         assert len(set(points)) == POINTS
         for point in points:
@@ -237,7 +291,8 @@ class TestKilledMigration:
             with pytest.raises(Killed), killed_after(point):
                 Store(path)
             with closing(apsw.Connection(str(path))) as db:
-                assert db.pragma("user_version") == 1
+                assert db.pragma("user_version") == version
+                assert "feedback" not in table_names(path)
             assert everything(path) == expected
 
     def test_by_a_signal(self, old: Path, points: list[int], tmp_path: Path) -> None:
@@ -374,6 +429,8 @@ class TestChecksums:
 
     def test_checksums_stay_as_they_are(self) -> None:
         """Those of another version of ours would damage every library there is."""
+        said = ("2026-11-24T09:30:00Z", "Ä?", "right", "a", 0, 1, "A", None, None)
+        assert feedback_checksum(*said)[:16] == "d43002849b1c5f2a"
         assert passage_checksum(1, 0, 20, b"\0\0\x80?") == 54454529
         assert article_checksum("a", "Ä\ud83d", None, "[]", "origin")[:16] == "85f50acb72010c23"
 

@@ -199,7 +199,7 @@ class TestForeignFiles:
         other.pragma("user_version", version)
         other.close()
         with pytest.raises(
-            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to 2"
+            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to 3"
         ):
             Store(tmp_path / "test.db")
 
