@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 @dataclass(frozen=True, slots=True)
 class GoldQuestion:
     """`answers` is empty where the collection holds none. `start` is the code point in the text of `article` at which
-    the first answer stands; both are None where the place is not known. `date` is the day of the question, ISO 8601;
+    the first answer stands; each is None where it is not known. `date` is the day of the question, ISO 8601;
     `where` names its place in a file, so that a person finds it again."""
 
     question: str
