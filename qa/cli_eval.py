@@ -82,6 +82,9 @@ def evaluate_gold(
     from eval.gold import read_gold, sampled
     from eval.record import Run, read_run, write_run
 
+    for file in filter(None, (to, report)):
+        if not file.parent.is_dir():  # better now than after an hour's questions
+            raise InvalidInput(f"{file}: there is no folder {file.parent}")
     earlier = None if baseline is None else read_run(baseline)
     everything = read_gold(gold)
     questions = sampled(everything, sample, seed)

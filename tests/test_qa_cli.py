@@ -499,43 +499,6 @@ def test_verify_of_bytes_that_are_no_text(filled: Run, tmp_path: Path) -> None:
     assert filled("verify", stdin=b"\xff\xfe\x80") == Ran(64, "", "error: -: it is no UTF-8 text\n")
 
 
-# eval
-
-
-def test_eval_as_json(filled: Run, tmp_path: Path) -> None:
-    gold = [
-        {"question": "Who won the chess cup?", "answers": ["Castle FC"], "article": "chess", "start": 0},
-        {"question": "Who lost the chess cup?", "answers": ["Harbour FC"], "article": "chess", "start": 38},
-        {"question": "Who came third?", "answers": []},
-    ]
-    (tmp_path / "gold.jsonl").write_text("\n".join(map(json.dumps, gold)))
-    [scores] = filled("eval", "gold.jsonl", "--json").lines
-    assert (scores["questions"], scores["answerable"], scores["em"]) == (3, 2, pytest.approx(100 / 3))
-    assert (scores["best_em"], scores["recall"]["10"], scores["no_answer_accuracy"]) == (50.0, 100.0, 0.0)
-    assert (scores["quotes"], scores["quotes_misplaced"]) == (9, 0)
-    [none] = filled("eval", "gold.jsonl", "--json", "--threshold", "1").lines
-    assert (none["answered"], none["answered_em"], none["no_answer_accuracy"]) == (0.0, None, 100.0)
-    assert [filled("eval", "gold.jsonl", "--json", "--sample", "2").lines[0]["questions"]] == [2]
-
-
-def test_eval_as_a_table(filled: Run, tmp_path: Path) -> None:
-    (tmp_path / "gold.jsonl").write_text('{"question": "Who won?", "answers": ["Castle FC"]}')
-    ran = filled("eval", "gold.jsonl")
-    rows = {line[:42].strip(): line[42:].strip() for line in ran.out.splitlines()}
-    assert (ran.code, ran.err) == (0, "")
-    assert (rows["exact match"], rows["recall@10"], rows["unanswerable: no answer given"]) == (
-        "100.0 %",
-        "100.0 %",
-        "–",
-    )
-    assert (rows["questions"], rows["quotes not at their place"]) == ("1", "0")
-
-
-def test_eval_of_something_else(filled: Run) -> None:
-    ran = filled("eval", "none.jsonl")
-    assert (ran.code, ran.err) == (64, "error: none.jsonl: No such file or directory\n")
-
-
 # which library
 
 
@@ -691,11 +654,6 @@ def test_unknown_runtime(filled: Run) -> None:
 def test_k_out_of_range(filled: Run, command: str, k: str) -> None:
     ran = filled(command, "Who won?", "-k", k)
     assert (ran.code, ran.out, ran.err) == (64, "", f"error: k is {k}; it must be between 1 and 1,000\n")
-
-
-def test_k_out_of_range_in_eval(filled: Run, tmp_path: Path) -> None:
-    (tmp_path / "gold.jsonl").write_text('{"question": "Who?"}')
-    assert filled("eval", "gold.jsonl", "-k", "0").code == 64
 
 
 @pytest.mark.parametrize("command", ["ask", "search"])
