@@ -89,7 +89,7 @@ def calibrate(
 
 def train(
     gold: Annotated[
-        list[Path], typer.Argument(metavar="GOLD...", help="SQuAD 1.1/2.0 JSON, or JSONL; see the README.")
+        list[Path], typer.Argument(metavar="GOLD...", help="SQuAD 1.1/2.0 JSON, JSONL or CSV; see the README.")
     ],
     target: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the reader is written.")],
     library: LibraryOption,

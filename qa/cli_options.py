@@ -50,7 +50,7 @@ RuntimeOption = Annotated[
     Runtime | None,
     typer.Option("--runtime", help="What runs the models.", show_default="onnx where a model has a graph, else torch"),
 ]
-GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, or JSONL; see the README.")]
+GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, JSONL or CSV; see the README.")]
 HitsOption = Annotated[int, typer.Option("-k", "--hits", help="Passages to retrieve (and read).")]
 JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ArticleOption = Annotated[list[str] | None, typer.Option("--article", metavar="ID", help="Only in this article.")]
