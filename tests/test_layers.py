@@ -36,6 +36,8 @@ ROOMS = {
     "uvicorn": ["server/*"],
     "typer": [COMMAND_LINE],
     "rich": [COMMAND_LINE],
+    "matplotlib": ["eval/charts.py"],
+    "jinja2": ["eval/report.py"],
     "scipy": [],  # for tests alone
     "sklearn": [],
     "pickle": [],
