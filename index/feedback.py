@@ -54,7 +54,9 @@ def make_feedback(
     Raises InvalidInput where a verdict needs a place and has none, or the comment is too long.
     """
     if place is None and verdict is not Verdict.UNANSWERABLE:
-        raise InvalidInput(f"it is not said what is {verdict}; name the article and the quote")
+        raise InvalidInput(
+            f"it is not said what is {verdict}; name the article and the quote, or say that it is unanswerable"
+        )
     if place is not None and not place.quote.strip():
         raise InvalidInput(f"the quote that is {verdict} is empty; give its words")
     comment = storable(comment or "").strip() or None

@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_eval, cli_keep, cli_models
+from qa import cli_eval, cli_feedback, cli_keep, cli_models
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Question
 from qa.cli_add import Format, add_files
@@ -100,8 +100,13 @@ def settings(
 
         out.print(f"pullquote {metadata.version('pullquote')}")
         raise typer.Exit
-    commands = getattr(context.command, "commands", {})
-    context.default_map = {name: {"library": str(library or default_library())} for name in commands}
+    context.default_map = _defaults(context.command, {"library": str(library or default_library())})
+
+
+def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
+    """The values as those of every command below this one."""
+    commands = getattr(command, "commands", None)
+    return values if commands is None else {name: _defaults(one, values) for name, one in commands.items()}
 
 
 app.command("eval")(cli_eval.evaluate_gold)
@@ -113,6 +118,7 @@ app.command("backup")(cli_keep.backup)
 app.command("restore")(cli_keep.restore)
 app.command("reindex")(cli_keep.reindex)
 app.command("compact")(cli_keep.compact)
+app.add_typer(cli_feedback.app, name="feedback")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from index.article import Article
+from index.feedback import Feedback, Place
 from index.library import Verification
 from index.search import Hit
 from qa.answer import Answer, Candidate, Citation
@@ -76,6 +77,27 @@ class VerificationJSON(TypedDict):
     validity: str
     reason: str
     places: list[int]
+
+
+class PlaceJSON(TypedDict):
+    """A quote and where it stood when it was judged, in the text with this SHA-256."""
+
+    article: str
+    start: int
+    end: int
+    quote: str
+    text_sha256: str | None
+
+
+class FeedbackJSON(TypedDict):
+    """What somebody said of an answer: `verdict` is right, wrong, better or unanswerable."""
+
+    key: int
+    created: str
+    question: str
+    verdict: str
+    place: PlaceJSON | None
+    comment: str | None
 
 
 class ArticleSummaryJSON(TypedDict):
@@ -155,6 +177,27 @@ def verification_json(verification: Verification) -> VerificationJSON:
         "validity": verification.validity.value,
         "reason": verification.reason,
         "places": list(verification.places),
+    }
+
+
+def feedback_json(key: int, feedback: Feedback) -> FeedbackJSON:
+    return {
+        "key": key,
+        "created": feedback.created,
+        "question": feedback.question,
+        "verdict": feedback.verdict.value,
+        "place": place_json(feedback.place) if feedback.place else None,
+        "comment": feedback.comment,
+    }
+
+
+def place_json(place: Place) -> PlaceJSON:
+    return {
+        "article": place.article,
+        "start": place.start,
+        "end": place.end,
+        "quote": place.quote,
+        "text_sha256": place.text_sha256,
     }
 
 

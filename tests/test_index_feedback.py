@@ -65,7 +65,7 @@ class TestMaking:
 
     @pytest.mark.parametrize("verdict", [Verdict.RIGHT, Verdict.WRONG, Verdict.BETTER])
     def test_needs_a_place(self, verdict: Verdict) -> None:
-        with pytest.raises(InvalidInput, match=f"it is not said what is {verdict}; name the article and the quote"):
+        with pytest.raises(InvalidInput, match=f"it is not said what is {verdict}; name the article and the quote, or"):
             make_feedback("Who?", verdict)
 
     def test_blank_quote(self) -> None:
