@@ -20,8 +20,9 @@ from typing import Any
 import faiss
 import numpy as np
 
+from eval.bench import token_count
 from eval.bench_data import DATA, library_of, squad_sample
-from eval.bench_reader import matrix_rate
+from eval.machine import matrix_rate
 from index.article import Article, make_article
 from index.dense import DenseIndex, training_sample
 from index.embed import Vectors, load_embedder
@@ -95,7 +96,7 @@ def indexing(options: argparse.Namespace) -> None:
             run()
             seconds[name].append(perf_counter() - began)
     took = {name: float(np.median(times)) for name, times in seconds.items()}
-    tokens = sum(map(len, embedder.token_spans(texts))) + 2 * len(texts)
+    tokens = token_count(embedder, texts)
     print(f"{len(articles)} articles, {len(texts):,} passages, {tokens:,} tokens; medians of {_TURNS}")
     print(f"encoder alone {tokens / took['encoding']:,.0f} tokens/s")
     share = took["encoding"] / took["adding"]

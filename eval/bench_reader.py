@@ -14,6 +14,7 @@ from time import perf_counter, sleep
 
 import numpy as np
 
+from eval.bench import operations_of
 from eval.bench_data import (
     gold_paragraphs,
     library_of,
@@ -23,12 +24,13 @@ from eval.bench_data import (
     write_distant_labels,
 )
 from eval.gold import GoldQuestion, sampled
+from eval.machine import matrix_rate
 from eval.metrics import auroc, exact_match, f1
 from eval.record import Record
 from eval.run import evaluate
 from eval.scores import METRICS, Score, misses, oracles, scores
 from index.article import make_article
-from index.embed import Runtime, load_embedder
+from index.embed import Runtime
 from index.library import Validity
 from index.onnx import GRAPH, cores
 from index.passage import Passage
@@ -40,16 +42,9 @@ from qa.wire import CitationJSON
 KS = (5, 10, 20)
 _TIMED_QUESTIONS = 40
 _PAUSE_SECONDS = 0.25
-_GEMM_SECONDS = 3.0
 _COLD_RUNS = 7
 _DEMO = Path("seeds/articles")
 _DEMO_QUESTION = "Which missiles were shown at the parade?"
-
-_ENCODER_WEIGHTS = 10_616_832
-"""Of the shipped reader's six layers: each a multiplication and an addition for every token."""
-
-_ATTENTION = 9_216
-"""Operations in attention for every pair of tokens: two products of width 384 in each of six layers."""
 
 
 def readers(folder: Path, scratch: Path) -> dict[str, Reader]:
@@ -168,7 +163,8 @@ def speed(libraries: Path, sample: int | None) -> None:
     in matrix products. Nothing is stopped early."""
     questions = sampled(squad_sample(sample), _TIMED_QUESTIONS)
     library, _ = library_of(libraries, "squad")
-    rate = matrix_rate()
+    rate, operations = matrix_rate(), operations_of(reader_folder())
+    assert operations is not None
     print(f"{rate:.0f} GFLOPS in matrix products of {cores()} cores")
     with library, _scratch() as scratch:
         ways = readers(reader_folder(), scratch)
@@ -180,7 +176,7 @@ def speed(libraries: Path, sample: int | None) -> None:
             work = []
             for gold in questions:
                 passages = [hit.passage for hit in library.search(gold.question, k)]
-                work.append(_operations(gold.question, passages))
+                work.append(operations(gold.question, passages))
                 for way, one in ways.items():
                     sleep(_PAUSE_SECONDS)  # the threads of the one before go on spinning for a while
                     began = perf_counter()
@@ -190,13 +186,6 @@ def speed(libraries: Path, sample: int | None) -> None:
                 share = np.mean(work) / np.mean(times) / 1e9 / rate
                 p50, p95 = (1000 * np.percentile(times, at) for at in (50, 95))
                 print(f"k = {k:2}, {way}: {p50:.0f}/{p95:.0f} ms, {100 * share:.0f} % of the rate", flush=True)
-
-
-def _operations(question: str, passages: Sequence[Passage]) -> float:
-    """Floating point operations to read the passages, no padding counted."""
-    spans = load_embedder().token_spans([question, *(passage.text for passage in passages)])
-    lengths = [len(spans[0]) + len(span) + 3 for span in spans[1:]]
-    return float(sum(2 * _ENCODER_WEIGHTS * length + _ATTENTION * length**2 for length in lengths))
 
 
 def cold(libraries: Path, sample: int | None) -> None:
@@ -256,19 +245,6 @@ def _run(command: Sequence[str]) -> tuple[float, float]:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return seconds, usage.ru_maxrss / 1024
-
-
-def matrix_rate() -> float:
-    """GFLOPS of fp32 matrix products of the reader's shape, in PyTorch on all cores."""
-    import torch
-
-    tokens, width, inner = 4096, 384, 1536
-    left, right = torch.randn(tokens, width), torch.randn(inner, width)
-    rounds, began = 0, perf_counter()
-    while (seconds := perf_counter() - began) < _GEMM_SECONDS:
-        torch.nn.functional.linear(left, right)
-        rounds += 1
-    return 2 * tokens * width * inner * rounds / seconds / 1e9
 
 
 @contextmanager

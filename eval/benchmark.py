@@ -15,8 +15,8 @@ import numpy as np
 
 from eval import bench_reader
 from eval.bench_data import DATA, SAMPLE, held_out_sample, news_halves, news_questions, squad_sample
-from eval.bench_reader import matrix_rate
 from eval.confidence import judged_report, readings
+from eval.machine import matrix_rate
 from eval.misses import holds
 from index.embed import load_embedder
 from index.library import CANDIDATES, Library

@@ -4,6 +4,9 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from time import perf_counter
+
+import numpy as np
 
 from index.onnx import cores
 
@@ -11,6 +14,8 @@ _PROCESSORS = Path("/proc/cpuinfo")
 _MEBIBYTE = 1 << 20
 _PACKAGES = ("pullquote", "onnxruntime", "torch", "tokenizers", "faiss-cpu", "tantivy", "nupunkt", "numpy")
 """Those that decide what is found and read, or how fast."""
+
+_PRODUCT_SECONDS = 3.0
 
 
 def machine() -> dict[str, str | int]:
@@ -34,3 +39,17 @@ def processor(file: Path) -> str:
 def versions() -> dict[str, str]:
     """Of the packages that matter to a figure, by name."""
     return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def matrix_rate(seconds: float = _PRODUCT_SECONDS) -> float:
+    """GFLOPS of fp32 matrix products of the shipped reader's shape on all cores, measured for so long. In NumPy, which
+    is imported in a blink and reaches what PyTorch reaches."""
+    tokens, width, inner = 4096, 384, 1536
+    chance = np.random.default_rng(0)
+    left, right = chance.random((tokens, width), np.float32), chance.random((width, inner), np.float32)
+    product = left @ right  # starts the threads
+    rounds, began = 0, perf_counter()
+    while (taken := perf_counter() - began) < seconds or not rounds:
+        np.matmul(left, right, out=product)
+        rounds += 1
+    return 2 * tokens * width * inner * rounds / taken / 1e9

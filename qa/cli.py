@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_eval, cli_feedback, cli_keep, cli_models
+from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_models
 from qa import cli_show as show
 from qa.answer import DEFAULT_HITS, Question
 from qa.cli_add import Format, add_files
@@ -110,6 +110,7 @@ def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
 
 
 app.command("eval")(cli_eval.evaluate_gold)
+app.command("bench")(cli_bench.bench)
 app.command("calibrate")(cli_models.calibrate)
 app.command("train")(cli_models.train)
 app.command("export")(cli_models.export)

@@ -4,11 +4,13 @@ import json
 import os
 import platform
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from eval.machine import machine, processor, versions
+from eval import machine as eval_machine
+from eval.machine import machine, matrix_rate, processor, versions
 
 
 def test_machine_is_described_in_plain_values() -> None:
@@ -51,3 +53,10 @@ def test_versions_are_those_installed() -> None:
     assert told["pullquote"] == metadata.version("pullquote")
     assert told["onnxruntime"] == metadata.version("onnxruntime")
     assert told["faiss-cpu"] == metadata.version("faiss-cpu")
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(3.0, 2 / 3), (0.0, 1 / 2)])
+def test_matrix_rate_is_products_by_time(seconds: float, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second whenever it is looked at; one product is made in any case."""
+    monkeypatch.setattr(eval_machine, "perf_counter", map(float, count()).__next__)
+    assert matrix_rate(seconds) == pytest.approx(2 * 4096 * 384 * 1536 * rate / 1e9)
