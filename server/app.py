@@ -1,4 +1,4 @@
-"""`create_app`: questions, articles and the server's state over HTTP, as JSON only."""
+"""`create_app`: questions, feedback, articles and the server's state over HTTP, as JSON only."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from starlette.routing import Match, Route
 
 from index.library import Library
 from qa.answer import Ask
-from server import articles, docs, questions
+from server import articles, docs, feedback, questions
 from server.admission import MAX_WAITING, Queue, Threads
 from server.errors import declared, response_to
 from server.guard import MAX_BODY_BYTES, Guard
@@ -58,7 +58,13 @@ def create_app(
         version=_VERSION,
         description=_DESCRIPTION,
         # Not `include_router`, whose wrapping hides which methods a path takes.
-        routes=[*questions.router.routes, *articles.router.routes, *router.routes, *docs.routes],
+        routes=[
+            *questions.router.routes,
+            *feedback.router.routes,
+            *articles.router.routes,
+            *router.routes,
+            *docs.routes,
+        ],
         lifespan=lifespan,
         middleware=[Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only)],
         exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, parse_published
+from index.feedback import MAX_COMMENT_CHARACTERS, Place, Verdict
 from index.filter import Filter
 from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
 from qa.answer import DEFAULT_HITS, Question
@@ -108,8 +109,34 @@ class CitationBody(_Body):
     text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"article": "treaty-1648", "start": 17, "end": 24, "quote": "in 1648"}]}
+        json_schema_extra={"examples": [{"article": "treaty-1648", "start": 14, "end": 21, "quote": "in 1648"}]}
     )
+
+
+class FeedbackBody(_Body):
+    """A verdict on an answer to a question. `place` is the quote that is right, wrong or better, as in a citation."""
+
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+    verdict: Annotated[Verdict, Field(strict=False)]
+    place: CitationBody | None = None
+    comment: Annotated[str, Field(max_length=MAX_COMMENT_CHARACTERS)] | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "question": "When was the treaty signed?",
+                    "verdict": "right",
+                    "place": {"article": "treaty-1648", "start": 14, "end": 21, "quote": "in 1648"},
+                }
+            ]
+        }
+    )
+
+    def made_place(self) -> Place | None:
+        if self.place is None:
+            return None
+        return Place(self.place.article, self.place.start, self.place.end, self.place.quote, self.place.text_sha256)
 
 
 class Record(_Body):
@@ -223,6 +250,12 @@ class ArticlesJSON(TypedDict):
     total: int
     offset: int
     limit: int
+
+
+class GivenJSON(TypedDict):
+    """The feedback that was kept: its number in the library."""
+
+    key: int
 
 
 class HealthJSON(TypedDict):

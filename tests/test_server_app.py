@@ -10,6 +10,7 @@ ROUTES = {
     ("/v1/ask", "post"),
     ("/v1/search", "post"),
     ("/v1/verify", "post"),
+    ("/v1/feedback", "post"),
     ("/v1/articles", "get"),
     ("/v1/articles", "post"),
     ("/v1/articles/{id}", "get"),
@@ -120,7 +121,7 @@ def test_every_example_is_accepted(tmp_path: Path) -> None:
                 )
                 assert client.post(path, json=body).status_code == 200, (path, example)
                 sent += 1
-    assert sent == 5
+    assert sent == 6
 
 
 def test_operations_have_names_a_generator_can_use(tmp_path: Path) -> None:
