@@ -3,6 +3,7 @@
 Times are of `clock`, in seconds. Everything that is timed is done at least once, however little time there is.
 """
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,10 +11,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 
-from eval.gold import sampled
 from eval.machine import matrix_rate
 from index.article import Article
 from index.embed import Embedder
@@ -45,6 +46,8 @@ _INDEXED_ARTICLES = 2_000
 _SPECIAL_TOKENS = 2
 """What an embedder puts around a text."""
 
+_Item = TypeVar("_Item")
+
 Clock = Callable[[], float]
 
 Operations = Callable[[str, Sequence[Passage]], float]
@@ -63,8 +66,8 @@ class Percentiles:
 @dataclass(frozen=True, slots=True)
 class Asking:
     """Questions asked one after the other. Of the stages, `encode` is the part of `search` that makes the question's
-    vector, and `total` is both `search` and `read`. `passages_read` is the mean. `gflops` is the rate of the reader's
-    operations while it reads, None where they cannot be counted."""
+    vector, measured apart, and `total` is both `search` and `read`. `passages_read` is the mean. `gflops` is the rate
+    of the reader's operations while it reads, None where they cannot be counted."""
 
     questions: int
     passages_read: float
@@ -179,19 +182,25 @@ def operations_of(folder: Path) -> Operations | None:
 
 
 def questions_of(library: Library, embedder: Embedder, count: int) -> list[str]:
-    """At most so many questions out of the library itself, always the same: the beginnings of passages. They cost what
-    people's questions cost, and are answered as well or badly."""
+    """At most so many questions out of the library itself, always the same: the beginnings of passages, which cost what
+    people's questions cost."""
     splitter = _splitter(embedder)
     passages = [passage for article in some_articles(library, count) for passage in splitter.split(article)]
-    return [_as_question(passage.text) for passage in sampled(passages, count)]
+    return [_as_question(passage.text) for passage in drawn(passages, count)]
 
 
 def some_articles(library: Library, count: int) -> Iterator[Article]:
-    """At most so many articles, chosen at random but always the same, each cut off where it is very long."""
+    """At most so many articles, drawn at random, each cut off where it is very long."""
     total, _ = library.counts()
-    for place in sampled(range(total), count):
+    for place in drawn(range(total), count):
         for article, _ in library.articles(place, 1):
             yield replace(article, text=article.text.lstrip()[:_ARTICLE_CHARACTERS])
+
+
+def drawn(items: Sequence[_Item], count: int) -> list[_Item]:
+    """At most so many of the items in an order that is random, since the time may not be enough for all, but always the
+    same."""
+    return random.Random(0).sample(items, min(count, len(items)))
 
 
 def ask_in_turn(

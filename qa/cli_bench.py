@@ -61,17 +61,17 @@ def bench(
     is added to yours. Let nothing else run meanwhile.
     """
     from eval.bench import bench as measure
-    from eval.bench import operations_of, questions_of
-    from eval.gold import read_gold, sampled
+    from eval.bench import drawn, operations_of, questions_of
+    from eval.gold import read_gold
 
-    texts = [] if gold is None else [one.question for one in sampled(read_gold(gold), count)]
+    texts = [] if gold is None else [one.question for one in drawn(read_gold(gold), count)]
     with Library(library) as unembedded:
         articles, passages = unembedded.counts()
     if not passages:
         raise InvalidInput(f"{library} has no articles to ask about; add some with: pullquote add FILES")
     with Stoppable() as stopped, open_answers(library, embedder, reader, runtime) as (opened, answers):
         encoder = load_embedder(embedder or opened.embedder_name or DEFAULT_EMBEDDER, runtime)
-        encoder.encode([""])  # loads it
+        encoder.encode([""])  # loads it: the library has one of its own
         with err.status("Measuring …") as status:
             questions = [Question(text, hits) for text in texts or questions_of(opened, encoder, count)]
             measured = measure(

@@ -14,6 +14,7 @@ from eval.bench import (
     ask_in_turn,
     ask_together,
     bench,
+    drawn,
     encoder_of,
     index_copies,
     operations_of,
@@ -140,11 +141,11 @@ def test_questions_are_the_beginnings_of_passages(
     library: Library, add: Add, articles: list[Article], embedder: ToyEmbedder
 ) -> None:
     add(library, *articles)
-    assert questions_of(library, embedder, 10) == [
-        "The bridge at Saltgate was shut on Monday. Engineers had found cracks",
+    assert sorted(questions_of(library, embedder, 10)) == [
         "Castle FC won the chess cup. And beat Harbour FC in the",
-        "The ferry hit the breakwater in fog. Nobody was killed.",
         "Kettles were recalled because their handles melt.",
+        "The bridge at Saltgate was shut on Monday. Engineers had found cracks",
+        "The ferry hit the breakwater in fog. Nobody was killed.",
     ]
 
 
@@ -156,9 +157,23 @@ def test_questions_are_as_many_as_wanted_and_always_the_same(library: Library, a
     assert questions_of(library, embedder, 5) == questions
 
 
+def test_questions_of_one_article_are_no_more_than_wanted(library: Library, add: Add, embedder: ToyEmbedder) -> None:
+    add(library, make_article("".join(f"The bridge number {number} was shut again. " for number in range(100))))
+    assert library.counts()[1] > 5
+    assert len(questions_of(library, embedder, 2)) == 2
+
+
 def test_question_without_spaces_is_cut(library: Library, add: Add, embedder: ToyEmbedder) -> None:
     add(library, make_article("橋" * 300))
     assert questions_of(library, embedder, 1) == ["橋" * 100]
+
+
+@pytest.mark.parametrize("count", [3, 8, 100])
+def test_items_are_drawn_in_an_order_of_their_own(count: int) -> None:
+    items = drawn(range(8), count)
+    assert len(items) == len(set(items)) == min(count, 8)
+    assert items != sorted(items)
+    assert drawn(range(8), count) == items
 
 
 def test_very_long_article_is_cut_where_its_text_begins(library: Library, add: Add) -> None:

@@ -81,9 +81,8 @@ def test_bench_as_json(filled: Run) -> None:
 
 def test_bench_asks_beginnings_of_passages(filled: Run, reader: NotingReader) -> None:
     assert filled("bench", "--seconds", "0").code == 0
-    _, first, *_ = reader.questions  # before it the models are loaded
-    assert first == "Castle FC won the cup. Harbour FC lost it."
-    assert set(reader.questions[1:]) == {first, "The bridge was shut."}
+    _, *asked = reader.questions  # before these the models are loaded
+    assert set(asked) == {"Castle FC won the cup. Harbour FC lost it.", "The bridge was shut."}
 
 
 def test_bench_asks_gold_questions(filled: Run, reader: NotingReader, tmp_path: Path) -> None:
