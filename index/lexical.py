@@ -1,4 +1,5 @@
-"""Search by words: BM25 over stemmed passages and their titles, in tantivy."""
+"""Search by words: BM25 over passages and their titles, in tantivy. Stems count whole, words as they are written and
+pairs of neighbours in part: each tells apart what the others take for the same."""
 
 import os
 import shutil
@@ -11,7 +12,18 @@ import tantivy
 from index.passage import Passage
 from index.store import Keys
 
-_ANALYZER = "pullquote_english"
+_STEMS, _WORDS, _PAIRS = "stems", "words", "pairs"
+_BOOSTS = {_STEMS: 1.0, _WORDS: 0.5, _PAIRS: 0.3}
+"""What a term of each field counts; see the README's Decisions for the measurement."""
+
+_STOP_WORDS = frozenset(
+    {"a", "an", "and", "are", "as", "at", "be", "but", "by", "did", "do", "does", "for", "had", "has", "have", "how"}
+    | {"if", "in", "into", "is", "it", "many", "much", "no", "not", "of", "on", "or", "such", "that", "the", "their"}
+    | {"then", "there", "these", "they", "this", "to", "was", "were", "what", "when", "where", "which", "who", "whom"}
+    | {"why", "will", "with"}
+)
+"""Words of a question that say nothing of its subject. They are indexed, for questions made of nothing else."""
+
 _MAX_TERM_CHARACTERS = 60
 _MAX_QUESTION_TERMS = 256
 """Terms beyond this many are dropped: a question of 100 KB must not become a query of 20,000 clauses."""
@@ -25,21 +37,17 @@ class LexicalIndex:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._analyzer = (
-            tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-            .filter(tantivy.Filter.remove_long(_MAX_TERM_CHARACTERS))
-            .filter(tantivy.Filter.lowercase())
-            .filter(tantivy.Filter.ascii_fold())
-            .filter(tantivy.Filter.stemmer("english"))
-            .build()
-        )
+        self._words, self._stems = _analyzer(), _analyzer(tantivy.Filter.stemmer("english"))
+        pairs = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("key", indexed=True, fast=True)
-        builder.add_text_field("text", tokenizer_name=_ANALYZER, index_option="freq")
+        for field in _BOOSTS:
+            builder.add_text_field(field, tokenizer_name=f"pullquote_{field}", index_option="freq")
         self._schema = builder.build()
         self._index = tantivy.Index(self._schema, path=str(path))
         self._index.config_reader(reload_policy="manual")  # no thread that watches the directory
-        self._index.register_tokenizer(_ANALYZER, self._analyzer)
+        for field, analyzer in ((_STEMS, self._stems), (_WORDS, self._words), (_PAIRS, pairs)):
+            self._index.register_tokenizer(f"pullquote_{field}", analyzer)
 
     @property
     def keys(self) -> Keys:
@@ -63,7 +71,10 @@ class LexicalIndex:
         for key, passage in add:
             document = tantivy.Document()
             document.add_unsigned("key", key)
-            document.add_text("text", f"{passage.article.title or ''}\n{passage.text}")
+            text = f"{passage.article.title or ''}\n{passage.text}"
+            document.add_text(_STEMS, text)
+            document.add_text(_WORDS, text)
+            document.add_text(_PAIRS, " ".join(_pairs(self._words.analyze(text), self._stems.analyze(text))))
             writer.add_document(document)
         writer.commit()
         writer.wait_merging_threads()
@@ -75,15 +86,10 @@ class LexicalIndex:
         The question's words are terms to look up, never a query language. With `allowed` the search is over those
         keys alone (the statistics of words remain those of the whole library).
         """
-        terms = list(dict.fromkeys(self._analyzer.analyze(question)))[:_MAX_QUESTION_TERMS]
+        terms = self._terms(question)
         if not terms or k == 0 or (allowed is not None and len(allowed) == 0):
             return {}
-        query = tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "text", term, index_option="freq"))
-                for term in terms
-            ]
-        )
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Should, self._query(*term)) for term in terms])
         if allowed is not None:
             among = tantivy.Query.term_set_query(self._schema, "key", allowed.tolist())
             query = tantivy.Query.boolean_query(
@@ -95,11 +101,43 @@ class LexicalIndex:
         found = [(int(key), score) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
         return dict(sorted(found, key=lambda item: (-item[1], item[0])))
 
+    def _terms(self, question: str) -> list[tuple[str, str]]:
+        """What to look up, each once, with the field it is of."""
+        words, stems = self._words.analyze(question), self._stems.analyze(question)
+        telling = [place for place, word in enumerate(words) if word not in _STOP_WORDS] or range(len(words))
+        found = {
+            _STEMS: [stems[place] for place in telling],
+            _WORDS: [words[place] for place in telling],
+            _PAIRS: _pairs(words, stems),
+        }
+        return [(field, term) for field in found for term in list(dict.fromkeys(found[field]))[:_MAX_QUESTION_TERMS]]
+
+    def _query(self, field: str, term: str) -> tantivy.Query:
+        query = tantivy.Query.term_query(self._schema, field, term, index_option="freq")
+        return tantivy.Query.boost_query(query, _BOOSTS[field])
+
     def copy(self, path: Path) -> "LexicalIndex":
         """The same index in another directory, to be changed there. Segment files are never written to again, so
         a link to them will do where the file system can make one."""
         shutil.copytree(self.path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
         return LexicalIndex(path)
+
+
+def _analyzer(*more: tantivy.Filter) -> tantivy.TextAnalyzer:
+    """Letters and digits in lower case without accents; two with different filters give as many terms."""
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    first = tantivy.Filter.remove_long(_MAX_TERM_CHARACTERS), tantivy.Filter.lowercase(), tantivy.Filter.ascii_fold()
+    for one in (*first, *more):
+        builder = builder.filter(one)
+    return builder.build()
+
+
+def _pairs(words: Sequence[str], stems: Sequence[str]) -> list[str]:
+    """Neighbouring stems as one term each, but for two stop words."""
+    dull = [word in _STOP_WORDS for word in words]
+    return [
+        f"{stems[place]}_{stems[place + 1]}" for place in range(len(stems) - 1) if not dull[place] & dull[place + 1]
+    ]
 
 
 def _link_or_copy(source: str, target: str) -> None:

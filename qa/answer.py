@@ -225,32 +225,32 @@ def why_none(hits: Sequence[Hit], candidates: Sequence[Candidate], threshold: fl
 
 
 def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
-    """The different answers among the spans, best span first: spans that say the same are one answer; of spans that
-    overlap in an article the best stands for all."""
-    found = [(span, hit) for hit, spans in read for span in spans]
+    """The different answers among the spans, best first by what reader and retrieval say of a span: spans that say the
+    same are one answer; of spans that overlap in an article the best stands for all."""
+    found = [(span.score + calibration.retrieval * hit.score, span, hit) for hit, spans in read for span in spans]
     kept: dict[str, list[Span]] = {}
-    grouped: dict[str, list[tuple[Span, Hit]]] = {}
-    for span, hit in sorted(found, key=lambda pair: (-pair[0].score, pair[0].article.id, pair[0].start, pair[0].end)):
+    grouped: dict[str, list[tuple[float, Span, Hit]]] = {}
+    for worth, span, hit in sorted(found, key=lambda one: (-one[0], one[1].article.id, one[1].start, one[1].end)):
         of_article = kept.setdefault(span.article.id, [])
         if not any(span.start < other.end and other.start < span.end for other in of_article):
             of_article.append(span)
-            grouped.setdefault(said(span.text), []).append((span, hit))
-    scores = [group[0][0].score for group in grouped.values()]
+            grouped.setdefault(said(span.text), []).append((worth, span, hit))
+    best = [group[0][0] for group in grouped.values()]
     ranked: list[Ranked] = []
     for place, group in enumerate(grouped.values()):
-        span, hit = group[0]
-        others = scores[:1] if place else scores[1:2]  # the best of them: the first, or the one behind it
+        worth, span, hit = group[0]
+        others = best[:1] if place else best[1:2]  # the best of them: the first, or the one behind it
         evidence = Evidence(
             score=span.score,
-            margin=span.score - max(others, default=0.0),
+            margin=worth - others[0] if others else span.score,
             fused=hit.score,
             cosine=hit.dense,
             places=len(group),
             words=max(1, len(span.text.split())),
         )
-        # One that the reader has behind another is not surer than that, whatever else speaks for it.
+        # One that is behind another is not surer than that, whatever else speaks for it.
         confidence = min([calibration.confidence(evidence), *(one.confidence for one in ranked[-1:])])
-        ranked.append(Ranked(confidence, evidence, tuple(span for span, _ in group)))
+        ranked.append(Ranked(confidence, evidence, tuple(span for _, span, _ in group)))
     return ranked
 
 

@@ -24,6 +24,7 @@ _MAX_STOP_LOSS = 0.005
 _ABOUT_AS_MANY = 0.005
 """Share of the questions by which thresholds are not told apart."""
 
+_RETRIEVALS = tuple(2.5 * step for step in range(13))
 _STOPS = tuple(step / 100 for step in range(50, 100, 5))
 
 _NEWTON_STEPS = 50
@@ -54,7 +55,7 @@ def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibrat
     most this share of the answers given is wrong. Raises InvalidInput where there are too few questions, none or only
     such whose best candidate is right, or no threshold keeps to `max_error`.
     """
-    judged = judge(readings, Calibration())
+    judged = judge(readings, Calibration(retrieval=best_retrieval(readings)))
     right = sum(one.right for one in judged)
     if len(judged) < MIN_READINGS:
         raise InvalidInput(
@@ -153,11 +154,20 @@ def columns(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.b
     )
 
 
+def best_retrieval(readings: Sequence[Reading]) -> float:
+    """What retrieval must add for most best candidates to be right; the least of those that come within half a percent
+    of the most."""
+    counts = [sum(one.right for one in judge(readings, Calibration(retrieval=one))) for one in _RETRIEVALS]
+    enough = max(counts) - _ABOUT_AS_MANY * len(readings)
+    return next(one for one, count in zip(_RETRIEVALS, counts, strict=True) if count >= enough)
+
+
 def _fit_weights(readings: Sequence[Reading]) -> Calibration:
     best: list[Evidence] = []
     right: list[bool] = []
+    retrieval = best_retrieval(readings)
     for reading in readings:
-        if ranked := rank(reading.read, Calibration()):
+        if ranked := rank(reading.read, Calibration(retrieval=retrieval)):
             best.append(ranked[0].evidence)
             right.append(reading.right(ranked[0].spans[0].text))
     names = [name for name in FEATURES if name != "lag"]  # the best candidate never lags
@@ -165,7 +175,7 @@ def _fit_weights(readings: Sequence[Reading]) -> Calibration:
     weights, intercept = logistic_regression(features, np.array(right, dtype=np.float64))
     fitted = dict(zip(names, weights.tolist(), strict=True))
     # Behind another candidate counts as much as being ahead of one.
-    return Calibration({**fitted, "lag": fitted["lead"]}, intercept)
+    return Calibration({**fitted, "lag": fitted["lead"]}, intercept, retrieval=retrieval)
 
 
 def logistic_regression(

@@ -177,8 +177,6 @@ def _about(library: Library, folder: Path, how: Question) -> dict[str, Any]:
 def _write_report(file: Path, run: "Run", earlier: "Run | None") -> None:
     from eval.report import html
 
-    from index.errors import InvalidInput
-
     try:
         file.write_text(html(run, earlier), encoding="utf-8")
     except OSError as error:

@@ -21,9 +21,10 @@ _MOST = 10.0
 class Evidence:
     """What speaks for one candidate among those of a question.
 
-    `score` is its best span's, over "no answer here"; `margin` how far that is above the best other candidate's
-    (negative where it is below); `fused` and `cosine` are the retrieval scores of the passage the span is of; `places`
-    is the number of places that say the same; `words` the number of words of the quote.
+    `score` is its best span's, over "no answer here"; `margin` how far that, with what retrieval adds to it, is above
+    the best other candidate's (negative where it is below); `fused` and `cosine` are the retrieval scores of the
+    passage the span is of; `places` is the number of places that say the same; `words` the number of words of the
+    quote.
     """
 
     score: float
@@ -53,13 +54,15 @@ class Calibration:
     several).
 
     Below `threshold`, a confidence, no answer is given. At `stop`, a confidence, no more passages are read; over 1 is
-    never.
+    never. `retrieval` is what a passage's fused score of 1 adds to a span's where candidates are put in order (after
+    Yang et al. 2019, arXiv 1902.01718); the scale of its scores is a reader's own.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"score": 1.0})
     intercept: float = 0.0
     threshold: float = 0.5
     stop: float = math.inf
+    retrieval: float = 0.0
 
     def confidence(self, evidence: Evidence) -> float:
         """In [0, 1]."""
@@ -114,8 +117,9 @@ def read_calibration(stored: Mapping[str, object], where: str) -> Calibration:
             float(str(stored["intercept"])),
             float(str(stored["threshold"])),
             math.inf if stop is None else float(str(stop)),
+            float(str(stored.get("retrieval", 0.0))),
         )
-        if not all(map(math.isfinite, [calibration.intercept, *calibration.weights.values()])):
+        if not all(map(math.isfinite, [calibration.intercept, calibration.retrieval, *calibration.weights.values()])):
             raise ValueError("a weight is no number")
         if not 0 <= calibration.threshold <= 1 or math.isnan(calibration.stop):
             raise ValueError("the threshold is not between 0 and 1, or the stop is no number")

@@ -115,3 +115,36 @@ def test_question_of_many_words_is_cut(index: LexicalIndex) -> None:
     many = " ".join(f"word{number}" for number in range(255))
     assert set(index.search(f"{many} ferry", 10)) == {7}
     assert set(index.search(f"{many} word255 ferry", 10)) == set()
+
+
+# what a term counts
+
+
+def found_first(index: LexicalIndex, question: str) -> int:
+    return next(iter(index.search(question, 1)))
+
+
+def test_words_that_say_nothing_of_the_subject_do_not_count(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "index")
+    index.update([(1, passage("What was it? It was what it was.")), (2, passage("A ferry sank off the coast."))], [])
+    assert list(index.search("What was the ferry?", 10)) == [2]
+
+
+def test_a_question_of_nothing_else_is_looked_up_all_the_same(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "index")
+    index.update([(1, passage("The Who played.")), (2, passage("A ferry sank."))], [])
+    assert list(index.search("Who, the?", 10)) == [1]
+
+
+def test_a_word_as_it_is_written_is_better_than_one_of_its_stem(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "index")
+    index.update([(1, passage("The organs played.")), (2, passage("The organization played."))], [])
+    assert found_first(index, "organization") == 2
+    assert found_first(index, "organs") == 1
+
+
+def test_words_side_by_side_are_better_than_words_apart(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "index")
+    index.update([(1, passage("A cup of chess and tea.")), (2, passage("A chess cup and some tea."))], [])
+    assert found_first(index, "chess cup") == 2
+    assert found_first(index, "cup of chess") == 1

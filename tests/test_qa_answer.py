@@ -204,6 +204,21 @@ def test_evidence_is_of_the_best_span_and_of_the_hit_it_was_found_in() -> None:
     assert found.evidence == Evidence(score=2.5, margin=2.5, fused=0.25, cosine=0.375, places=2, words=3)
 
 
+@pytest.mark.parametrize(("retrieval", "first", "margins"), [(0.0, "Rome", [2.0, -2.0]), (8.0, "Oslo", [4.0, -4.0])])
+def test_what_retrieval_adds_decides_between_passages(retrieval: float, first: str, margins: list[float]) -> None:
+    one, other = make_article("Oslo.", id="a"), make_article("Rome.", id="b")
+    read: list[Read] = [
+        (Hit(Passage(one, 0, 5), 1.0, 0.5, 2.0), spans(one, Oslo=1.0)),
+        (Hit(Passage(other, 0, 5), 0.25, 0.5, 2.0), spans(other, Rome=3.0)),
+    ]
+    found = rank(read, Calibration(retrieval=retrieval))
+    assert quotes(found)[0] == first
+    assert [candidate.evidence.margin for candidate in found] == margins
+    assert {candidate.evidence.score for candidate in found} == {1.0, 3.0}  # the reader's own
+    [alone] = rank(read[:1], Calibration(retrieval=retrieval))
+    assert alone.evidence.margin == 1.0  # over no answer, of which retrieval says nothing
+
+
 def test_each_candidate_is_judged_by_its_own_evidence() -> None:
     article = make_article("Oslo and Rome.", id="a")
     weighed = Calibration({"lead": 0.25, "lag": 1.0, "cosine": 2.0}, -1.0)  # the cosine of each hit is 0.5

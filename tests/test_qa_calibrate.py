@@ -19,6 +19,7 @@ from qa.calibrate import (
     MIN_READINGS,
     Judged,
     Reading,
+    best_retrieval,
     best_stop,
     best_threshold,
     cross_fit,
@@ -53,6 +54,35 @@ def scored(count: int, seed: int = 0) -> list[Reading]:
     scores = random.normal(1, 2, count)
     right = random.random(count) < 1 / (1 + np.exp(1 - 1.5 * scores))
     return [reading((RIGHT if is_right else WRONG, score)) for score, is_right in zip(scores, right, strict=True)]
+
+
+def misled(count: int, lead: float) -> list[Reading]:
+    """Questions to which the reader has a wrong answer ahead by so much, in a passage found half as well."""
+    return [reading_of((RIGHT, 1.0, 1.0), (WRONG, 1.0 + lead, 0.5)) for _ in range(count)]
+
+
+def reading_of(*found: tuple[str, float, float]) -> Reading:
+    """Of texts with the reader's and the fused scores."""
+    read: list[Read] = []
+    for number, (text, score, fused) in enumerate(found):
+        passage = Passage(make_article(f"{text}.", id=str(number)), 0, len(text) + 1)
+        read.append((Hit(passage, fused, 0.25, 1.0), [Span(passage, 0, len(text), score)]))
+    return Reading(tuple(read), True, lambda text: text == RIGHT)
+
+
+def test_retrieval_adds_no_more_than_it_takes_to_have_most_right() -> None:
+    assert best_retrieval(misled(100, 4.0)) == 10.0  # 7.5 would make up for 3.75 alone
+    assert best_retrieval(misled(100, -1.0)) == 0.0
+    assert best_retrieval(misled(100, 4.0) + misled(1, 9.0)) == 20.0
+    assert best_retrieval(misled(400, 4.0) + misled(1, 9.0)) == 10.0  # one in 401 is no reason
+    assert best_retrieval(misled(100, 99.0)) == 0.0
+
+
+def test_fit_keeps_what_retrieval_adds_and_judges_by_it() -> None:
+    readings = misled(60, 4.0) + [reading_of((WRONG, 1.0, 1.0)) for _ in range(20)]
+    fitted = fit(readings)
+    assert fitted.retrieval == 10.0
+    assert sum(one.right for one in judge(readings, fitted)) == 60
 
 
 # the regression

@@ -108,6 +108,7 @@ def test_json_word_for_word() -> None:
         "intercept": -1.0,
         "threshold": 0.25,
         "stop": None,  # JSON knows no infinity
+        "retrieval": 0.0,
     }
     assert FITTED.json()["stop"] == 0.85
 
@@ -143,6 +144,8 @@ def test_the_shipped_reader_has_a_calibration_of_its_own() -> None:
         {"stop": "never"},
         {"stop": {}},
         {"stop": math.nan},
+        {"retrieval": "much"},
+        {"retrieval": math.inf},
         {"weights": {"score": math.nan}},
         {"intercept": math.inf},
         {"threshold": 7},
