@@ -52,16 +52,24 @@ _STYLE: dict[RcKeyType, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.size": 0,
 }
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 _BOX = (25, 75)
 _WHISKERS = (5, 95)
 _FAR = 99
 """Percentiles of a stage's times."""
 
+_BOX_HEIGHT = 0.42
+"""Of the distance between two stages."""
+
+_MOST_MARKS = 20
+"""Points of a line that are marked: more would touch."""
+
+_LEAST_RISK = 0.1
+"""Share wrong that the axis reaches at least, lest a few errors look like many."""
+
 _RISK = (
     "The share that would be wrong if only the most confident candidates were given, by how many those are. "
-    "The dot is where the threshold stands."
+    "The dot marks those that were answered."
 )
 _RELIABILITY = (
     "The share that is right, by the confidence that was stated: on the dotted line both agree. Below, how many "
@@ -105,14 +113,14 @@ def _chart(name: str, title: str, caption: str, draw: Callable[[Figure], str | N
     if words is None:
         return Chart(name, title, caption, None)
     file = StringIO()
-    figure.savefig(file, format="svg", metadata=_NO_METADATA)
+    figure.savefig(file, format="svg")
     return Chart(name, title, caption, _inside_page(file.getvalue(), name, title, words))
 
 
 def _inside_page(svg: str, name: str, title: str, words: str) -> str:
-    """matplotlib's file as an element among others: no rule of style that reaches the page, no id of another chart, no
-    font, colour or size of its own."""
-    content = re.sub(r"<style.*?</style>|<metadata.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.S)
+    """matplotlib's file as an element among others: no rule of style that reaches the page, no date, no id of another
+    chart, no font, colour or size of its own."""
+    content = re.sub(r"<style.*?</style>|<metadata.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
     content = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", content.replace("xlink:href", "href"))
     content = re.sub(r"font-family: [^;\"]*", "font-family: inherit", content)
     for drawn, shown in _COLOURS.items():
@@ -136,7 +144,7 @@ def _draw_risk(figure: Figure, table: Columns) -> str:
         wrong = 1 - float(table.exact_match[table.given].mean())
         axes.plot(given, wrong, "o", color=_INK, clip_on=False, zorder=3)
         words += f" {given:.1%} are answered, and {wrong:.1%} of these are wrong."
-    axes.set(xlim=(0, 1), ylim=(0, max(0.1, 1.05 * float(risk.max()))), xlabel="coverage", ylabel="share wrong")
+    axes.set(xlim=(0, 1), ylim=(0, max(_LEAST_RISK, 1.05 * float(risk.max()))), xlabel="coverage", ylabel="share wrong")
     _percent(axes.xaxis, axes.yaxis)
     axes.grid(axis="y")
     return words
@@ -172,7 +180,7 @@ def _draw_recall(figure: Figure, table: Columns, hits: int) -> str | None:
     axes = figure.add_subplot()
     ks = np.arange(1, hits + 1)
     recall = (ranks[:, None] <= ks).mean(axis=0)
-    axes.plot(ks, recall, "o-" if hits <= 20 else "-", color=_ACCENT, clip_on=False)
+    axes.plot(ks, recall, "o-" if hits <= _MOST_MARKS else "-", color=_ACCENT, clip_on=False)
     axes.set(xlim=(0.5, hits + 0.5), ylim=(0, 1), xlabel="k", ylabel="recall@k")
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     axes.grid(axis="y")
@@ -188,8 +196,12 @@ def _draw_latency(figure: Figure, table: Columns) -> str:
         (left, right), (low, high) = np.percentile(times, _BOX), np.percentile(times, _WHISKERS)
         median, far = np.percentile(times, (50, _FAR))
         axes.plot((low, high), (row, row), color=_SOFT, linewidth=1)
-        axes.barh(row, right - left, left=left, height=0.42, color=_RULE, edgecolor=_SOFT, linewidth=0.8, zorder=2)
-        axes.plot((median, median), (row - 0.21, row + 0.21), color=_ACCENT, linewidth=2.4, zorder=3)
+        axes.barh(
+            row, right - left, left=left, height=_BOX_HEIGHT, color=_RULE, edgecolor=_SOFT, linewidth=0.8, zorder=2
+        )
+        axes.plot(
+            (median, median), (row - _BOX_HEIGHT / 2, row + _BOX_HEIGHT / 2), color=_ACCENT, linewidth=2.4, zorder=3
+        )
         axes.plot(far, row, "o", color=_SOFT, markersize=3.5, clip_on=False)
         labels.append(f"{stage}\n{median:,.0f} ms")
         words.append(f"{stage}: half take at most {median:,.0f} ms, {_WHISKERS[1]} in 100 at most {high:,.0f} ms")

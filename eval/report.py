@@ -24,7 +24,7 @@ MAX_CARDS = 2_000
 """Misses shown one by one: more than anybody reads, and few enough for a browser."""
 
 MAX_PARTS = 30
-"""Parts of a slice shown, such as sources: the largest."""
+"""Parts of a slice shown: of tags and sources, which alone may be more, the largest."""
 
 HEADLINES: Mapping[str, Sequence[str]] = {
     "Answers": ("em", "f1", "answerable_em", "answerable_f1"),
@@ -81,7 +81,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Its largest parts; `left_out` have one question only, or are smaller than MAX_PARTS others."""
+    """The parts shown; `left_out` have one question only, or are smaller than MAX_PARTS others."""
 
     name: str
     parts: Sequence[Part]
@@ -195,11 +195,9 @@ def _outcome(record: Record) -> str:
 def _slices(records: Sequence[Record]) -> Iterator[Slice]:
     """Those of which there are parts to show."""
     for name, parts in slices(records).items():
-        several = {part: inside for part, inside in parts.items() if len(inside) > 1}
-        kept = set(sorted(several, key=lambda part: -len(several[part]))[:MAX_PARTS])
+        kept = [_part(part, inside) for part, inside in parts.items() if len(inside) > 1][:MAX_PARTS]
         if kept:
-            rows = [_part(part, inside) for part, inside in several.items() if part in kept]
-            yield Slice(name, rows, len(parts) - len(kept))
+            yield Slice(name, kept, len(parts) - len(kept))
 
 
 def _part(name: str, records: Sequence[Record]) -> Part:

@@ -33,6 +33,7 @@ def test_largest_tag_and_source_come_first_and_ties_by_name() -> None:
         ("not known", ["Who came, and when?", "Name the port."]),
         ("Courier", ["Who came?"]),
     ]
+    assert list(slices(RECORDS[::-1])["source"]) == ["Argus", "not known", "Courier"]
 
 
 def test_words_and_lengths_keep_their_own_order() -> None:
