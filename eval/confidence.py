@@ -10,9 +10,8 @@ import numpy as np
 from eval.gold import GoldQuestion
 from eval.metrics import brier_score, calibration_error, coverage_at, exact_match, risk_coverage, risk_coverage_area
 from index.library import Library
-from qa.answer import DEFAULT_HITS
 from qa.calibrate import Judged, Reading, columns
-from qa.confidence import Calibration
+from qa.confidence import DEFAULT_HITS, Calibration
 from qa.reader import Reader
 
 COVERAGE_AT = (0.8, 0.9, 0.95)

@@ -27,7 +27,7 @@ from index.filter import Filter
 from index.lock import write_lock
 from index.passage import Passage, Splitter
 from index.scratch import Scratch
-from index.search import Hit, fuse
+from index.search import DENSE_WEIGHT, Hit, fuse
 from index.store import Indexed, Store
 
 MAX_HITS = 1_000
@@ -44,6 +44,7 @@ _MAX_TITLE_CHARACTERS = 200
 _MAX_NAMED = 5
 
 DATABASE = "pullquote.db"
+DENSE_WEIGHT_SETTING = "dense_weight"
 
 
 class Outcome(StrEnum):
@@ -243,11 +244,17 @@ class Library:
         if not 1 <= k <= MAX_HITS:
             raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
         dense, lexical = self.candidates(question, max(k, CANDIDATES), filter)
-        ranked = fuse(dense, lexical)[:k]
+        ranked = fuse(dense, lexical, self.dense_weight)[:k]
         passages = self.passages(key for key, _ in ranked)
         return [
             Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
         ]
+
+    @property
+    def dense_weight(self) -> float:
+        """The share of meaning in a hit's score, in [0, 1]: what was kept with the library, else the default."""
+        noted = self._store.setting(DENSE_WEIGHT_SETTING)
+        return DENSE_WEIGHT if noted is None else float(noted)
 
     def candidates(
         self, question: str, depth: int, filter: Filter = Filter()

@@ -18,7 +18,6 @@ from qa.confidence import Calibration, Evidence
 from qa.link import text_fragment
 from qa.reader import Reader, Span
 
-DEFAULT_HITS = 10
 GROUP = 3
 """Passages read at once: fewer are slower each, more are read in vain once the answer is settled."""
 
@@ -31,12 +30,12 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»–�
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `k` is the number of passages to read at most; `threshold` is the confidence in [0, 1] below which
-    no answer is given, the calibration's own where it is None; `budget_ms` is the time it may take, after which the
+    """What is asked. `k` is the number of passages to read at most, `threshold` the confidence in [0, 1] below which no
+    answer is given; the calibration's own where they are None. `budget_ms` is the time it may take, after which the
     passages still unread are left; `exhaustive` reads all k even where the answer is settled before."""
 
     text: str
-    k: int = DEFAULT_HITS
+    k: int | None = None
     filter: Filter = Filter()
     threshold: float | None = None
     budget_ms: float | None = None
@@ -136,7 +135,8 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
         began = perf_counter()
         text = storable(question.text)
         _check(question)
-        hits = library.search(text, question.k, question.filter)
+        k = calibration.hits if question.k is None else question.k
+        hits = library.search(text, k, question.filter)
         searched = perf_counter()
         deadline = math.inf if question.budget_ms is None else began + question.budget_ms / 1000
         threshold = calibration.threshold if question.threshold is None else question.threshold

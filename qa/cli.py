@@ -14,7 +14,7 @@ from index import errors
 from index.library import Library, Validity, check_question
 from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_models
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS, Question
+from qa.answer import Question
 from qa.cli_add import Format, add_files
 from qa.cli_options import (
     ArticleOption,
@@ -36,6 +36,7 @@ from qa.cli_options import (
     print_json,
 )
 from qa.cli_verify import citation_fields, read_citations
+from qa.confidence import DEFAULT_HITS
 from qa.reader import DEFAULT_READER
 from qa.wire import answer_json, article_json, article_summary_json, hit_json, verification_json
 
@@ -147,7 +148,7 @@ def add(
 def ask(
     question: Annotated[str, typer.Argument(help='The question; "-" reads questions from standard input, one a line.')],
     library: LibraryOption,
-    hits: HitsOption = DEFAULT_HITS,
+    hits: HitsOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Confidence below which no answer is given.", show_default="fitted"),
@@ -188,7 +189,7 @@ def ask(
 def search(
     question: Annotated[str, typer.Argument(help="The question, or words to look for.")],
     library: LibraryOption,
-    hits: HitsOption = DEFAULT_HITS,
+    hits: Annotated[int, typer.Option("-k", "--hits", help="Passages to show.")] = DEFAULT_HITS,
     article: ArticleOption = None,
     source: SourceOption = None,
     since: SinceOption = None,

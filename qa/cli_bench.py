@@ -13,7 +13,7 @@ from index.embed import DEFAULT_EMBEDDER, load_embedder
 from index.errors import InvalidInput
 from index.library import Library
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS, Question
+from qa.answer import Question
 from qa.cli_options import (
     EmbedderOption,
     HitsOption,
@@ -27,6 +27,7 @@ from qa.cli_options import (
     out,
     print_json,
 )
+from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, reader_folder
 
 if TYPE_CHECKING:  # what is imported here, every command waits for
@@ -48,7 +49,7 @@ def bench(
         float,
         typer.Option(min=0, max=_HOUR, help="How long to measure; everything is done once, however little that is."),
     ] = 40,
-    hits: HitsOption = DEFAULT_HITS,
+    hits: HitsOption = None,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -71,6 +72,7 @@ def bench(
         raise InvalidInput(f"{library} has no articles to ask about; add some with: pullquote add FILES")
     with Stoppable() as stopped, open_answers(library, embedder, reader, runtime) as (opened, answers):
         encoder = load_embedder(embedder or opened.embedder_name or DEFAULT_EMBEDDER, runtime)
+        hits = calibration_for(opened, reader_folder(reader)).hits if hits is None else hits
         encoder.encode([""])  # loads it: the library has one of its own
         with err.status("Measuring …") as status:
             questions = [Question(text, hits) for text in texts or questions_of(opened, encoder, count)]
@@ -80,10 +82,10 @@ def bench(
             )
     if stopped.code is not None:
         raise typer.Exit(stopped.code)
-    _print(measured, articles, passages, hits, as_json)
+    _print(measured, articles, passages, questions[0].k, as_json)
 
 
-def _print(measured: "Bench", articles: int, passages: int, hits: int, as_json: bool) -> None:
+def _print(measured: "Bench", articles: int, passages: int, hits: int | None, as_json: bool) -> None:
     from eval.machine import machine, versions
 
     if as_json:
@@ -97,7 +99,7 @@ def _print(measured: "Bench", articles: int, passages: int, hits: int, as_json: 
     out.print(_tables(measured, hits))
 
 
-def _tables(measured: "Bench", hits: int) -> RenderableType:
+def _tables(measured: "Bench", hits: int | None) -> RenderableType:
     asking, indexing = measured.asking, measured.indexing
     stages = _table(f"milliseconds of {asking.questions:,} questions", "p50", "p95", "p99")
     for stage, label in _STAGES.items():

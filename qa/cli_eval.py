@@ -17,7 +17,7 @@ from index.errors import ArticleNotFound, InvalidInput
 from index.library import Library, Validity
 from qa import cli_eval_show as show_eval
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS, Ask, Question
+from qa.answer import Ask, Question
 from qa.cli_options import (
     EmbedderOption,
     GoldArgument,
@@ -32,6 +32,7 @@ from qa.cli_options import (
     out,
     print_json,
 )
+from qa.cli_tune import tune_library
 from qa.cli_verify import citation_fields
 from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, reader_folder
@@ -51,7 +52,7 @@ _MAX_PROBLEMS = 20
 def evaluate_gold(
     gold: GoldArgument,
     library: LibraryOption,
-    hits: HitsOption = DEFAULT_HITS,
+    hits: HitsOption = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Ask only this many, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="As in `ask`.", show_default="fitted")] = None,
@@ -65,6 +66,11 @@ def evaluate_gold(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page (HTML) with figures, charts and every miss.")
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Choose the weight of meaning, passages to read and threshold on GOLD; keep them."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With `--tune`: only show the figures.")] = False,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -80,7 +86,7 @@ def evaluate_gold(
     """
     from eval.compare import compare
     from eval.gold import read_gold, sampled
-    from eval.record import Run, read_run, write_run
+    from eval.record import Run, read_run
 
     for file in filter(None, (to, report)):
         if not file.parent.is_dir():  # better now than after an hour's questions
@@ -88,6 +94,9 @@ def evaluate_gold(
     earlier = None if baseline is None else read_run(baseline)
     everything = read_gold(gold)
     questions = sampled(everything, sample, seed)
+    if tune:
+        tune_library(library, embedder, reader, runtime, questions, keep=not dry_run, as_json=as_json)
+        return
     how = Question("", hits, threshold=threshold, budget_ms=budget_ms, exhaustive=exhaustive)
     with open_answers(library, embedder, reader, runtime) as (opened, answers):
         began = time.perf_counter()
@@ -98,11 +107,8 @@ def evaluate_gold(
         raise typer.Exit(stopped or 1)
     asked = {"file": gold.name, "sha256": sha256(gold.read_bytes()).hexdigest(), "of": len(everything), "seed": seed}
     run = Run({**about, "gold": {**asked, "asked": len(records)}}, tuple(records))
-    if to is not None:
-        write_run(to, run)
-    if report is not None:
-        _write_report(report, run, earlier)
     comparison = None if earlier is None else compare(earlier.records, run.records)
+    _keep(run, to, earlier, comparison, report)
     _print(run, comparison, as_json)
     if earlier is not None and comparison is None:
         raise InvalidInput(f"{baseline} has none of these questions: there is nothing to compare with")
@@ -163,6 +169,7 @@ def _about(library: Library, folder: Path, how: Question) -> dict[str, Any]:
         },
         "library": {"fingerprint": library.fingerprint(), "articles": articles, "passages": passages},
         "settings": {
+            "dense_weight": library.dense_weight,
             "hits": how.k,
             "threshold": how.threshold,
             "budget_ms": how.budget_ms,
@@ -174,13 +181,21 @@ def _about(library: Library, folder: Path, how: Question) -> dict[str, Any]:
     }
 
 
-def _write_report(file: Path, run: "Run", earlier: "Run | None") -> None:
-    from eval.report import html
+def _keep(
+    run: "Run", to: Path | None, earlier: "Run | None", comparison: "Comparison | None", report: Path | None
+) -> None:
+    """In the files that were asked for."""
+    from eval.record import write_run
 
-    try:
-        file.write_text(html(run, earlier), encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror}") from None
+    if to is not None:
+        write_run(to, run)
+    if report is not None:
+        from eval.report import html  # takes a second
+
+        try:
+            report.write_text(html(run, earlier, comparison), encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"{report}: {error.strerror}") from None
 
 
 def _print(run: "Run", comparison: "Comparison | None", as_json: bool) -> None:

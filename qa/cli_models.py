@@ -1,7 +1,7 @@
 """The commands that make what answers run on: calibrate, train, export."""
 
 import importlib.util
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,6 @@ from index.embed import DEFAULT_EMBEDDER, export_embedder, model_folder
 from index.errors import InvalidInput
 from index.onnx import GRAPH
 from qa import cli_show as show
-from qa.answer import DEFAULT_HITS
 from qa.cli_options import (
     EmbedderOption,
     GoldArgument,
@@ -41,7 +40,7 @@ def calibrate(
             show_default="what handles most questions rightly",
         ),
     ] = None,
-    hits: HitsOption = DEFAULT_HITS,
+    hits: HitsOption = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Ask only this many, chosen at random.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the figures; keep nothing.")] = False,
@@ -69,10 +68,11 @@ def calibrate(
     questions = sampled(read_gold(gold), sample, seed)
     folder = reader_folder(reader)
     with open_library(library, embedder, runtime) as opened:
+        current = calibration_for(opened, folder)
+        hits = current.hits if hits is None else hits
         asked = track(questions, "Reading", console=err, disable=not err.is_terminal)
         found = list(readings(opened, load_reader(reader, runtime), asked, hits))
-        current = calibration_for(opened, folder)
-        fitted = fit(found, error)
+        fitted = replace(fit(found, error), hits=hits)
         reports = {
             "before": judged_report([(one, current) for one in judge(found, current)]),
             "after": judged_report(cross_fit(found, error)),

@@ -51,7 +51,10 @@ RuntimeOption = Annotated[
     typer.Option("--runtime", help="What runs the models.", show_default="onnx where a model has a graph, else torch"),
 ]
 GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, JSONL or CSV; see the README.")]
-HitsOption = Annotated[int, typer.Option("-k", "--hits", help="Passages to retrieve (and read).")]
+HitsOption = Annotated[
+    int | None,
+    typer.Option("-k", "--hits", help="Passages to retrieve (and read).", show_default="10, or as `eval --tune` chose"),
+]
 JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ArticleOption = Annotated[list[str] | None, typer.Option("--article", metavar="ID", help="Only in this article.")]
 SourceOption = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]

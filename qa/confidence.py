@@ -8,10 +8,11 @@ from pathlib import Path
 
 from index.embed import model_fingerprint
 from index.errors import InvalidInput, ModelNotFound
-from index.library import Library
+from index.library import MAX_HITS, Library
 from index.onnx import json_object
 
 FILE = "calibration.json"
+DEFAULT_HITS = 10
 
 _MOST = 10.0
 """Logits beyond which a lead or a lag says nothing more."""
@@ -56,6 +57,7 @@ class Calibration:
     Below `threshold`, a confidence, no answer is given. At `stop`, a confidence, no more passages are read; over 1 is
     never. `retrieval` is what a passage's fused score of 1 adds to a span's where candidates are put in order (after
     Yang et al. 2019, arXiv 1902.01718); the scale of its scores is a reader's own.
+    `hits` passages are read where a question does not say how many.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"score": 1.0})
@@ -63,6 +65,7 @@ class Calibration:
     threshold: float = 0.5
     stop: float = math.inf
     retrieval: float = 0.0
+    hits: int = DEFAULT_HITS
 
     def confidence(self, evidence: Evidence) -> float:
         """In [0, 1]."""
@@ -118,11 +121,14 @@ def read_calibration(stored: Mapping[str, object], where: str) -> Calibration:
             float(str(stored["threshold"])),
             math.inf if stop is None else float(str(stop)),
             float(str(stored.get("retrieval", 0.0))),
+            int(str(stored.get("hits", DEFAULT_HITS))),
         )
         if not all(map(math.isfinite, [calibration.intercept, calibration.retrieval, *calibration.weights.values()])):
             raise ValueError("a weight is no number")
         if not 0 <= calibration.threshold <= 1 or math.isnan(calibration.stop):
             raise ValueError("the threshold is not between 0 and 1, or the stop is no number")
+        if not 1 <= calibration.hits <= MAX_HITS:
+            raise ValueError(f"hits are not between 1 and {MAX_HITS}")
         return calibration
     except (ValueError, KeyError, TypeError) as error:
         raise ModelNotFound(f"{where} is no calibration of ours: {error!r}; run: pullquote calibrate GOLD") from None

@@ -13,7 +13,8 @@ from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, parse_published
 from index.feedback import MAX_COMMENT_CHARACTERS, Place, Verdict
 from index.filter import Filter
 from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
-from qa.answer import DEFAULT_HITS, Question
+from qa.answer import Question
+from qa.confidence import DEFAULT_HITS
 from qa.wire import ArticleSummaryJSON, HitJSON
 
 MAX_FILTER_ITEMS = 1_000
@@ -81,10 +82,11 @@ class SearchBody(_Body):
 
 
 class AskBody(SearchBody):
-    """A question to answer from the k best passages. `threshold` is the confidence below which no answer is given;
-    null stands for the one the server was calibrated with. After `budget_ms` the passages still unread are left, and
-    `complete` is then false. `exhaustive` reads them all, also when the answer is settled before."""
+    """A question to answer from the k best passages. `threshold` is the confidence below which no answer is given; null
+    stands, here and for `k`, for what the server was calibrated with. After `budget_ms` the passages still unread are
+    left, and `complete` is then false. `exhaustive` reads them all, also when the answer is settled before."""
 
+    k: Annotated[int, Field(ge=1, le=MAX_HITS)] | None = None  # type: ignore[assignment]  # wider than in a search
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     budget_ms: Annotated[float, Field(ge=1, le=MAX_BUDGET_MS)] | None = None
     exhaustive: bool = False

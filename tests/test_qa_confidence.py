@@ -109,6 +109,7 @@ def test_json_word_for_word() -> None:
         "threshold": 0.25,
         "stop": None,  # JSON knows no infinity
         "retrieval": 0.0,
+        "hits": 10,
     }
     assert FITTED.json()["stop"] == 0.85
 
@@ -146,6 +147,9 @@ def test_the_shipped_reader_has_a_calibration_of_its_own() -> None:
         {"stop": math.nan},
         {"retrieval": "much"},
         {"retrieval": math.inf},
+        {"hits": 0},
+        {"hits": 1.5},
+        {"hits": 1_001},
         {"weights": {"score": math.nan}},
         {"intercept": math.inf},
         {"threshold": 7},

@@ -36,7 +36,7 @@ def faults(response: Any) -> list[tuple[str, str]]:
         ({"k": "10"}, "body.k", "Input should be a valid integer"),
         ({"k": True}, "body.k", "Input should be a valid integer"),
         ({"k": 10.0}, "body.k", "Input should be a valid integer"),
-        ({"k": None}, "body.k", "Input should be a valid integer"),
+        ({"k": []}, "body.k", "Input should be a valid integer"),
         ({"k": 0}, "body.k", "Input should be greater than or equal to 1"),
         ({"k": -1}, "body.k", "Input should be greater than or equal to 1"),
         ({"k": 1_001}, "body.k", "Input should be less than or equal to 1000"),

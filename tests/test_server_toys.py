@@ -30,7 +30,7 @@ def quoting(library: Library) -> Ask:
     """Answers with the whole of the best passage."""
 
     def ask(question: Question) -> Answer:
-        hits = library.search(question.text, question.k, question.filter)
+        hits = library.search(question.text, question.k or 10, question.filter)
         passage = hits[0].passage
         place = (passage.start, passage.end)
         evidence = Evidence(score=3.0, margin=3.0, fused=1.0, cosine=0.5, places=1, words=9)
