@@ -17,7 +17,7 @@ from index.article import Article, make_article
 from index.embed import Embedder, Vectors, load_embedder
 from index.library import Library, Outcome
 from index.passage import TokenSpans
-from qa import cli, cli_models, cli_options, confidence
+from qa import cli, cli_models, cli_options, cli_tune, confidence
 from qa.confidence import Calibration
 from qa.reader import Reader
 
@@ -167,6 +167,7 @@ def run(
     monkeypatch.setattr(cli_options, "load_embedder", lambda name, runtime: embedder)
     monkeypatch.setattr(cli_options, "load_reader", lambda name, runtime: reader)
     monkeypatch.setattr(cli_models, "load_reader", lambda name, runtime: reader)
+    monkeypatch.setattr(cli_tune, "load_reader", lambda name, runtime: reader)
     monkeypatch.setattr(confidence, "load_calibration", lambda folder: Calibration())
 
     def run_once(*arguments: str, stdin: str | bytes = "", library: str | None = "library") -> Ran:
