@@ -44,7 +44,8 @@ def doctor(
     they are damaged. It never removes an article: those that are damaged are named, so that you can add them again or
     restore a backup.
 
-    Exit code 0 where all is well, or mended; 65 where articles are damaged; 1 where anything else is, and not mended.
+    Exit code 0 where all is well, or mended; 65 where articles or feedback are damaged; 1 where anything else is, and
+    not mended.
     """
     with err.status("Checking …") as status:
         loaded = _embedder_for(library, embedder, runtime)
@@ -155,6 +156,7 @@ def compact(
 
     A removed article is never found or quoted again, but its words stay in the files until they are written anew, which
     this does. It takes as much free room as the database has, for as long as it runs. Backups are files of their own.
+    Feedback stays, with what it quotes.
     """
     before = size(library)
     with err.status("Writing the database anew …"):

@@ -24,7 +24,7 @@ ROOMS = {
     "onnxruntime": ["index/onnx.py"],
     "onnx": ["index/export.py"],
     "onnxscript": ["index/export.py"],
-    "torch": ["index/embed.py", "index/export.py", "qa/torch_model.py", "eval/bench_reader.py", TRAINING],
+    "torch": ["index/embed.py", "index/export.py", "qa/torch_model.py", TRAINING],
     "transformers": ["index/embed.py", "qa/torch_model.py", TRAINING],
     "sentence_transformers": ["index/embed.py"],
     "tokenizers": ["index/embed.py", "qa/reader.py", "qa/tokens.py"],
@@ -38,6 +38,7 @@ ROOMS = {
     "rich": [COMMAND_LINE],
     "matplotlib": ["eval/charts.py"],
     "jinja2": ["eval/report.py"],
+    "ir_measures": ["eval/metrics.py"],
     "scipy": [],  # for tests alone
     "sklearn": [],
     "pickle": [],
