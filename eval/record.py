@@ -107,10 +107,12 @@ class Run:
 
 
 def write_run(file: Path, run: Run) -> None:
-    """Raises InvalidInput where nothing can be written."""
-    content = {"format": FORMAT, "about": run.about, "records": [asdict(record) for record in run.records]}
+    """A line for each record, so that two files can be compared by eye. Raises InvalidInput where it cannot be
+    written."""
+    head = json.dumps({"format": FORMAT, "about": run.about}, ensure_ascii=False, indent=1).removesuffix("\n}")
+    lines = ",\n".join(json.dumps(asdict(record), ensure_ascii=False) for record in run.records)
     try:
-        file.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        file.write_text(f'{head},\n "records": [\n{lines}\n]}}\n', encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
 

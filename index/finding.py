@@ -10,7 +10,8 @@ REINDEX = "make all passages anew with: pullquote reindex"
 
 
 class Kind(StrEnum):
-    """What is damaged: the articles, or what people said of answers; what can be made again from them; or nothing yet."""
+    """What is damaged: the articles, or what people said of answers; what can be made again from the articles; or
+    nothing yet."""
 
     TRUTH = "truth"
     DERIVED = "derived"

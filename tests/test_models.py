@@ -4,17 +4,25 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from eval.compare import compare
+from eval.gold import read_gold
+from eval.record import Record, read_run
+from eval.run import evaluate
+from eval.scores import misses
 from index.article import Article
 from index.embed import load_embedder
 from index.formats import find_files, read_file
 from index.library import Library, Validity
 from qa.answer import Answer, Ask, Question, load
+from qa.cli_verify import citation_fields
 from qa.confidence import load_calibration
 from qa.reader import load_reader, reader_folder
+from qa.wire import CitationJSON
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,3 +154,37 @@ print("onnxruntime" in sys.modules, sorted({HEAVY} & sys.modules.keys()))
     assert json.loads(answer)["answer"] == QUESTIONS[question]
     assert json.loads(hit)["article"].startswith("norhaven-ferry")
     assert imported == "True []"
+
+
+# the gate
+
+
+@pytest.fixture(scope="module")
+def records(library: Library) -> list[Record]:
+    """What becomes of the demo questions."""
+
+    def verify(cited: CitationJSON) -> Validity:
+        return library.verify(*citation_fields(cited)).validity
+
+    return list(evaluate(load_real(library), read_gold(ROOT / "seeds" / "questions.jsonl"), library, verify))
+
+
+def test_demo_questions_are_answered_no_worse_than_before(records: list[Record]) -> None:
+    """If they are meant to be answered otherwise now: make baseline."""
+    found = compare(read_run(ROOT / "seeds" / "baseline.json").records, records)
+    assert found is not None
+    assert (found.questions, found.left_out, found.worse) == (len(records), 0, ())
+
+
+def test_the_gate_notices_what_is_lost(records: list[Record]) -> None:
+    lost = [replace(one, exact_match=0.0, f1=0.0) if number % 8 == 0 else one for number, one in enumerate(records)]
+    found = compare(records, lost)
+    assert found is not None
+    assert found.worse == ("em", "f1")
+
+
+def test_every_miss_has_one_label_and_every_quote_stands_in_its_place(records: list[Record]) -> None:
+    assert sum(misses(records).values()) == sum(record.exact_match == 0 for record in records)
+    assert [record.question for record in records if (record.miss is None) != (record.exact_match == 1)] == []
+    assert sum(record.misplaced for record in records) == 0
+    assert sum(record.quotes for record in records) > 500
