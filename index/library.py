@@ -18,6 +18,7 @@ from index.errors import (
     DiskFull,
     InvalidInput,
     LibraryBusy,
+    LibraryCorrupt,
     LibraryNotFound,
     LibraryNotWritable,
     ModelMismatch,
@@ -252,9 +253,15 @@ class Library:
 
     @property
     def dense_weight(self) -> float:
-        """The share of meaning in a hit's score, in [0, 1]: what was kept with the library, else the default."""
+        """The share of meaning in a hit's score, in [0, 1]: what was kept with the library, else the default. Raises
+        LibraryCorrupt."""
         noted = self._store.setting(DENSE_WEIGHT_SETTING)
-        return DENSE_WEIGHT if noted is None else float(noted)
+        try:
+            return DENSE_WEIGHT if noted is None else float(noted)
+        except ValueError:
+            raise LibraryCorrupt(
+                f"the setting {DENSE_WEIGHT_SETTING} of {self.path} is {noted!r}; choose it anew: pullquote eval --tune"
+            ) from None
 
     def candidates(
         self, question: str, depth: int, filter: Filter = Filter()

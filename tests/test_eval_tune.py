@@ -11,7 +11,7 @@ from conftest import Add, Run
 from eval.gold import GoldQuestion
 from eval.tune import HITS, WEIGHTS, Choice, tune
 from index.article import make_article
-from index.errors import InvalidInput
+from index.errors import InvalidInput, LibraryCorrupt
 from index.library import DENSE_WEIGHT_SETTING, Library
 from index.passage import Passage
 from index.search import DENSE_WEIGHT
@@ -137,6 +137,12 @@ def test_dry_run_keeps_nothing(filled: Run, tmp_path: Path) -> None:
     assert "nothing was kept" in ran.out
     assert re.search(r"passages read, at most +10 +3\n", ran.out)
     assert kept(tmp_path) == before
+
+
+def test_weight_that_is_no_number(harbours: Library) -> None:
+    harbours.note(DENSE_WEIGHT_SETTING, "heavy")
+    with pytest.raises(LibraryCorrupt, match="dense_weight of .* is 'heavy'; choose it anew: pullquote eval --tune"):
+        harbours.search("Harbour7", 1)
 
 
 def test_search_weighs_as_the_library_says(harbours: Library) -> None:
