@@ -141,7 +141,7 @@ def test_dry_run_keeps_nothing(filled: Run, tmp_path: Path) -> None:
 
 def test_weight_that_is_no_number(harbours: Library) -> None:
     harbours.note(DENSE_WEIGHT_SETTING, "heavy")
-    with pytest.raises(LibraryCorrupt, match="dense_weight of .* is 'heavy'; choose it anew: pullquote eval --tune"):
+    with pytest.raises(LibraryCorrupt, match=r"dense_weight of .* is 'heavy'; choose it anew: pullquote eval --tune"):
         harbours.search("Harbour7", 1)
 
 
