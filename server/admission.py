@@ -1,10 +1,12 @@
 """Where work is done and how much of it may wait, so that the event loop always has time for the next request."""
 
-from asyncio import get_running_loop
+import math
+from asyncio import CancelledError, gather, wait, wrap_future
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 from server.errors import Refusal
@@ -28,8 +30,14 @@ class Threads:
         self._executor = ThreadPoolExecutor(number, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result; calls are begun in the order they came."""
-        return await get_running_loop().run_in_executor(self._executor, partial(function, *args, **kwargs))
+        """The function's result; calls are begun in the order they came. Cancelled, a call that has not begun is dropped,
+        and one that has is waited for: it keeps the thread."""
+        return await _result(self._executor.submit(partial(function, *args, **kwargs)))
+
+    async def run_by(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for a call that nobody needs after `deadline`, in seconds of `perf_counter`. Raises Refusal (503) at
+        that time where it has not begun."""
+        return await _result(self._executor.submit(partial(function, *args, **kwargs)), deadline)
 
     def close(self) -> None:
         """Wait for what is running; what has not begun is dropped."""
@@ -52,3 +60,17 @@ class Queue:
             yield
         finally:
             self._free += 1
+
+
+async def _result(call: Future[T], deadline: float = math.inf) -> T:
+    waiting = wrap_future(call)
+    try:
+        await wait([waiting], timeout=None if math.isinf(deadline) else max(0.0, deadline - perf_counter()))
+        if not waiting.done() and call.cancel():
+            raise Refusal(503, "out_of_time", "the time given was over before anything could be read; send this again")
+        await wait([waiting])
+    except CancelledError:
+        if not call.cancel():
+            await gather(waiting, return_exceptions=True)
+        raise
+    return waiting.result()

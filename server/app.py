@@ -1,4 +1,4 @@
-"""`create_app`: questions, feedback, articles and the server's state over HTTP, as JSON only."""
+"""`create_app`: questions, feedback, articles and the server's state over HTTP, as JSON; and pages that show them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,17 +6,20 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from index.library import Library
 from qa.answer import Ask
 from server import articles, docs, feedback, questions
 from server.admission import MAX_WAITING, Queue, Threads
-from server.errors import declared, response_to
+from server.errors import declared
 from server.guard import MAX_BODY_BYTES, Guard
+from server.leaving import Leaving
+from server.pages.errors import response_to
+from server.pages.routes import routes as pages
 from server.service import Service, ServiceOf
 from server.wire import HealthJSON, ReadyJSON
 
@@ -64,9 +67,13 @@ def create_app(
             *articles.router.routes,
             *router.routes,
             *docs.routes,
+            *pages,
         ],
         lifespan=lifespan,
-        middleware=[Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only)],
+        middleware=[
+            Middleware(Leaving),
+            Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only, respond=response_to),
+        ],
         exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},
         redirect_slashes=False,
         docs_url=None,  # FastAPI's own pages load their scripts from the network
@@ -89,12 +96,12 @@ async def ready(service: ServiceOf) -> ReadyJSON:
     return {"status": "ready", "articles": articles, "passages": passages}
 
 
-async def _validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-    return response_to(error)
+async def _validation_error(request: Request, error: RequestValidationError) -> Response:
+    return response_to(request.scope, error)
 
 
-async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
-    response = response_to(error)
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    response = response_to(request.scope, error)
     if error.status_code == 405:
         # Starlette names the methods of the first route that has the path, not of all that have it.
         matching = (route for route in request.app.routes if isinstance(route, Route))

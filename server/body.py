@@ -56,8 +56,7 @@ def values_of(body: bytes) -> Any:
 
     Raises Refusal (422) where it is no JSON, too long in tokens, nested too deep, or has a number that is not finite.
     """
-    if next(islice(_TOKEN.finditer(body), MAX_TOKENS, None), None) is not None:
-        raise _invalid(f"it has more than {MAX_TOKENS:,} strings, commas and opening brackets; send it in parts")
+    check_tokens(body)
     try:
         values = json.loads(body.decode())
     except RecursionError:
@@ -70,6 +69,12 @@ def values_of(body: bytes) -> Any:
         raise _invalid("it has a number of too many digits") from None
     _check(values)
     return _storable(values)
+
+
+def check_tokens(body: bytes) -> None:
+    """Raises Refusal (422) where JSON is too long in tokens."""
+    if next(islice(_TOKEN.finditer(body), MAX_TOKENS, None), None) is not None:
+        raise _invalid(f"it has more than {MAX_TOKENS:,} strings, commas and opening brackets; send it in parts")
 
 
 def _check(values: object) -> None:

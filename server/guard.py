@@ -1,12 +1,15 @@
 """What every request passes first and every response last."""
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address
+from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import Refusal, response_to
+from server.errors import Refusal
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """A thousand articles of 32 kB each, or the longest one (`index.article.MAX_CHARACTERS`) in English; while a body is
@@ -17,13 +20,17 @@ class Guard:
     """Refuses strange hosts and large bodies, answers the errors nobody else did, and marks responses `nosniff`.
 
     With `local_only` the Host header must name this machine. Otherwise any web page could have its own name resolve
-    to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser.
+    to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser. `respond` makes the response to an
+    error.
 
     Starlette's own limit on bodies answers in plain text, which is not our one shape.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, local_only: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, local_only: bool, respond: Callable[[Scope, Exception], Response]
+    ) -> None:
         self._app = app
+        self._respond = respond
         self._max_body_bytes = max_body_bytes
         self._local_only = local_only
 
@@ -31,6 +38,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope.setdefault("state", {})["arrived"] = perf_counter()
         received = 0
         started = False
 
@@ -54,7 +62,7 @@ class Guard:
         except Exception as error:
             if started:
                 raise
-            await response_to(error)(scope, receive, send_marked)
+            await self._respond(scope, error)(scope, receive, send_marked)
 
     def _check(self, headers: Headers) -> None:
         if self._local_only and not is_loopback(_host(headers.get("host", ""))):

@@ -1,5 +1,7 @@
 """Routes that ask, search and verify."""
 
+import math
+from dataclasses import replace
 from time import perf_counter
 
 from fastapi import APIRouter
@@ -10,21 +12,25 @@ from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute
 from server.errors import declared
-from server.service import ServiceOf
+from server.service import ArrivedOf, Service, ServiceOf
 from server.wire import AskBody, CitationBody, SearchBody, SearchJSON
+
+_LEAST_BUDGET_MS = 0.001
+"""What is left to a question whose turn comes just in time; a budget is more than 0."""
 
 router = APIRouter(route_class=JSONRoute, tags=["questions"])
 
 
-@router.post("/v1/ask", summary="Answer a question", responses=declared(413, 415, 421, 422, 429, 500))
-async def ask(body: AskBody, service: ServiceOf) -> AnswerJSON:
+@router.post("/v1/ask", summary="Answer a question", responses=declared(413, 415, 421, 422, 429, 500, 503))
+async def ask_question(body: AskBody, service: ServiceOf, arrived: ArrivedOf) -> AnswerJSON:
     """Answer with a quote out of the articles, or say why there is none.
 
     Offsets are half-open and in Unicode code points of the article's text; JavaScript counts UTF-16 units.
+
+    `budget_ms` counts from the arrival of the request. Where it is used up before the question has its turn, the
+    response is 503 `out_of_time` at that moment, since nothing was read; otherwise at least the first passages are.
     """
-    check_question(body.question)
-    with service.queue.place():
-        return await service.inference.run(_answer, service.ask, body.made())
+    return await ask(body, service, arrived)
 
 
 @router.post("/v1/search", summary="Find passages", responses=declared(413, 415, 421, 422, 429, 500))
@@ -49,7 +55,23 @@ async def verify(body: CitationBody, service: ServiceOf) -> VerificationJSON:
     return verification_json(verification)
 
 
-def _answer(ask: Ask, question: Question) -> AnswerJSON:
+async def ask(body: AskBody, service: Service, arrived: float | None = None) -> AnswerJSON:
+    """The answer to a question that came at `arrived`, in seconds of `perf_counter`, or now. Raises InvalidInput,
+    Refusal."""
+    check_question(body.question)
+    question = body.made()
+    deadline = _deadline(question, perf_counter() if arrived is None else arrived)
+    with service.queue.place():
+        return await service.inference.run_by(deadline, _answer, service.ask, question, deadline)
+
+
+def _deadline(question: Question, arrived: float) -> float:
+    return math.inf if question.budget_ms is None else arrived + question.budget_ms / 1000
+
+
+def _answer(ask: Ask, question: Question, deadline: float) -> AnswerJSON:
+    if not math.isinf(deadline):
+        question = replace(question, budget_ms=max(_LEAST_BUDGET_MS, (deadline - perf_counter()) * 1000))
     return answer_json(ask(question))
 
 

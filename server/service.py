@@ -38,4 +38,11 @@ def service_of(request: Request) -> Service:
     return service
 
 
+async def _arrived(request: Request) -> float:
+    arrived: float = request.state.arrived
+    return arrived
+
+
 ServiceOf = Annotated[Service, Depends(_service)]
+ArrivedOf = Annotated[float, Depends(_arrived)]
+"""When the request came, in seconds of `perf_counter`."""

@@ -7,6 +7,7 @@ import pytest
 from test_server_toys import TREATY, error, serving
 
 from server.guard import MAX_BODY_BYTES, Guard, is_loopback
+from server.pages.errors import response_to
 
 HEADERS = [(b"host", b"localhost"), (b"content-type", b"application/json")]
 
@@ -112,7 +113,7 @@ def test_a_response_that_has_begun_is_not_begun_again() -> None:
 
     scope = {"type": "http", "headers": HEADERS}
     with pytest.raises(ZeroDivisionError, match="in the middle"):
-        asyncio.run(Guard(app, MAX_BODY_BYTES, local_only=True)(scope, None, send))
+        asyncio.run(Guard(app, MAX_BODY_BYTES, local_only=True, respond=response_to)(scope, None, send))
     assert sent == ["http.response.start"]
 
 

@@ -42,12 +42,13 @@ def test_every_part_of_a_question_reaches_ask(tmp_path: Path) -> None:
 
     filter = {"articles": ["a"], "sources": ["b", "c"], "since": "2023-01-01", "until": "2023-12-31T09:30:00+02:00"}
     with serving(tmp_path, ask=ask) as client:
-        whole = {"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25, "budget_ms": 250, "exhaustive": True}
+        whole = {"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25, "budget_ms": 60_000, "exhaustive": True}
         response = client.post("/v1/ask", json=whole)
     assert response.json()["answer"] is None
     assert response.json()["reason"] == "nothing retrieved"
     assert (asked[0].text, asked[0].k, asked[0].threshold) == ("Why?", 3, 0.25)
-    assert (asked[0].budget_ms, asked[0].exhaustive) == (250.0, True)
+    assert 0 < asked[0].budget_ms < 60_000
+    assert asked[0].exhaustive is True
     assert asked[0].filter.articles == {"a"}
     assert asked[0].filter.sources == {"b", "c"}
     assert (asked[0].filter.since, asked[0].filter.until) == ("2023-01-01", "2023-12-31T07:30:00Z")

@@ -1,11 +1,14 @@
-"""What the tests of the server share: a fake ask, and a client of the server in this process."""
+"""What the tests of the server share: a fake ask, a client of the server in this process, and a real server."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from conftest import ToyEmbedder
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from index.library import Library
@@ -58,3 +61,25 @@ def error(response: Any) -> dict[str, Any]:
     assert list(body) == ["error"]
     assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
     return body["error"]
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[int]:
+    """The port at which the app is served over real connections, as long as it takes."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    started = threading.Event()
+    startup = server.startup
+
+    async def noted(sockets: Any = None) -> None:
+        await startup(sockets)
+        started.set()
+
+    server.startup = noted  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

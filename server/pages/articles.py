@@ -1,0 +1,139 @@
+"""The pages of the articles: a list, one of them, adding and removing."""
+
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import FormData, UploadFile
+
+from index.article import Article
+from index.errors import InvalidInput
+from index.formats import FORMATS, guess, read
+from server import articles, questions
+from server.articles import Id
+from server.body import check_tokens
+from server.pages.cut import Part, marked, parts
+from server.pages.render import page
+from server.pages.site import checked, form_of, text_of
+from server.service import ServiceOf
+from server.wire import MAX_RECORDS, Page, Record, SearchBody
+
+PAGE_ARTICLES = 50
+FOUND_PASSAGES = 20
+
+_FIELDS = ("text", "title", "source", "published", "url")
+"""Of a text that is pasted."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/articles")
+async def list_articles(service: ServiceOf, q: str = "", offset: str = "0") -> Response:
+    """A page of all articles in the order they came in, or the passages that a search finds."""
+    if q.strip():
+        found = await questions.search(checked(SearchBody, {"question": q.strip(), "k": FOUND_PASSAGES}), service)
+        return page("found.html.jinja", q=q.strip(), hits=found["hits"])
+    listed = await articles.list_articles(checked(Page, {"offset": offset, "limit": PAGE_ARTICLES}), service)
+    return page("articles.html.jinja", q="", listed=listed)
+
+
+@router.get("/articles/{id:path}")
+async def show_article(
+    id: Id, service: ServiceOf, start: int = 0, end: int = 0, q: str = "", part: Annotated[int, Query(ge=1)] = 1
+) -> Response:
+    """An article, or one part of a long one, with the slice from `start` to `end` marked; it is the part with the mark
+    that is shown. `q` is the question whose answer that is: then a better place can be given."""
+    article = await articles.show_article(id, service)
+    text, all_parts = article["text"], parts(article["text"])
+    quote = Part(start, end) if 0 <= start < end <= len(text) else None
+    if quote:
+        part = next(number for number, one in enumerate(all_parts, start=1) if quote.start < one.end)
+    part = min(part, len(all_parts))
+    shown = all_parts[part - 1]
+    last = max(shown.end, quote.end) if quote else shown.end  # a quote is shown whole
+    shown_text = text[shown.start : last]
+    return page(
+        "article.html.jinja",
+        article=article,
+        shown=marked(shown_text, quote.start - shown.start, quote.end - shown.start) if quote else (shown_text, "", ""),
+        quote=text[quote.start : quote.end] if quote else "",
+        q=q.strip(),
+        part=part,
+        parts=len(all_parts),
+    )
+
+
+@router.get("/add")
+async def add_form() -> Response:
+    """Forms to paste a text and to upload a file."""
+    return page("add.html.jinja", endings=sorted(FORMATS), max_records=MAX_RECORDS)
+
+
+@router.post("/articles")
+async def add_articles(request: Request, service: ServiceOf) -> Response:
+    """Add the text that was pasted, or the articles of the file that was sent, as POST /v1/articles does."""
+    async with form_of(request) as form:
+        file = form.get("file")
+        if isinstance(file, UploadFile) and file.filename:
+            records = await service.reads.run(_records, await file.read(), file.filename)
+        else:
+            records = [_record({name: _typed(form, name) or None for name in _FIELDS})]
+    results = (await articles.add_articles(records, service))["results"]
+    return page("added.html.jinja", added=list(zip(records, results, strict=True)))
+
+
+@router.get("/remove")
+async def remove_form(id: str, service: ServiceOf) -> Response:
+    """Ask whether it is meant."""
+    return page("remove.html.jinja", article=await articles.show_article(id, service))
+
+
+@router.post("/remove")
+async def remove_article(request: Request, service: ServiceOf) -> Response:
+    """Remove an article as DELETE /v1/articles does."""
+    async with form_of(request) as form:
+        id = text_of(form, "id")
+    article = await articles.show_article(id, service)
+    await articles.remove_article(id, service)
+    return page("removed.html.jinja", article=article)
+
+
+def _records(data: bytes, name: str) -> list[Record]:
+    """The articles of a file. Raises UnreadableArticle for the first that cannot be read: then nothing is added."""
+    module = FORMATS.get(PurePath(name).suffix.lower()) or guess(data)
+    if module == "records":
+        check_tokens(data)
+    records: list[Record] = []
+    for item in read(data, name, module):
+        if not isinstance(item, Article):
+            raise item
+        if len(records) == MAX_RECORDS:
+            raise InvalidInput(
+                f"{name} has more than {MAX_RECORDS:,} articles; send it in parts, or use: pullquote add"
+            )
+        records.append(_record(_fields(item)))
+    return records
+
+
+def _fields(article: Article) -> dict[str, Any]:
+    return {
+        "text": article.text,
+        "id": article.id,
+        "url": article.url,
+        "title": article.title,
+        "published": article.published,
+        "source": article.source,
+        "authors": list(article.authors),
+        "metadata": dict(article.metadata),
+    }
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    if not fields["text"]:
+        raise InvalidInput("there is no text; paste one or choose a file")
+    return checked(Record, fields)
+
+
+def _typed(form: FormData, name: str) -> str:
+    """What was typed: a browser sends each line end as two characters."""
+    return text_of(form, name).replace("\r\n", "\n")

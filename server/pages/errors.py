@@ -1,0 +1,41 @@
+"""Errors to pages: what the API says, for who asks for a page."""
+
+import json
+
+from fastapi.responses import Response
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import Scope
+
+from server import errors
+from server.pages.ask import asked_of
+from server.pages.render import page
+
+_HEADINGS = {
+    403: "This was not taken",
+    404: "There is nothing here",
+    413: "This is too large",
+    429: "Too many are asking at once",
+    500: "Something went wrong",
+    503: "The library is busy",
+    507: "The disk is full",
+}
+_HEADING = "This cannot be done as it stands"
+
+
+def response_to(scope: Scope, error: Exception) -> Response:
+    """The response to any error: JSON from the API and to programs, a page that says the same to browsers."""
+    told = errors.response_to(error)
+    if scope["path"].startswith("/v1/") or "text/html" not in Headers(scope=scope).get("accept", ""):
+        return told
+    query = QueryParams(scope["query_string"])
+    here = scope["raw_path"].decode("ascii", "replace") + (f"?{query}" if query else "")
+    return page(
+        "error.html.jinja",
+        told.status_code,
+        {name: value for name in ("Retry-After", "Allow") if (value := told.headers.get(name))},
+        heading=_HEADINGS.get(told.status_code, _HEADING),
+        message=json.loads(bytes(told.body))["error"]["message"],
+        retry_seconds=told.headers.get("Retry-After"),
+        again=here if scope["method"] == "GET" and told.headers.get("Retry-After") else None,
+        asked=asked_of(query) if scope["path"] == "/" else None,
+    )

@@ -1,0 +1,34 @@
+"""Where things are: paths of the pages, and addresses elsewhere that may be linked to."""
+
+import re
+from urllib.parse import quote as percent_encode
+from urllib.parse import urlencode
+
+_WEB = re.compile(r"https?://[^\x00-\x20]+", re.IGNORECASE)
+
+
+def question_path(question: str) -> str:
+    """The page of the answer."""
+    return f"/?{urlencode({'q': question})}"
+
+
+def article_path(id: str, start: int | None = None, end: int | None = None, question: str | None = None) -> str:
+    """The page of an article; with a slice, at the mark. With a question, the right place can be marked there."""
+    given = {"start": start, "end": end, "q": question}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    return f"/articles/{percent_encode(id, safe='')}{'?' + query if query else ''}{'' if start is None else '#quote'}"
+
+
+def part_path(id: str, part: int) -> str:
+    """The page of one part of a long article, the first being 1."""
+    return f"{article_path(id)}?part={part}"
+
+
+def remove_path(id: str) -> str:
+    """The page that asks whether an article is to be removed."""
+    return f"/remove?{urlencode({'id': id})}"
+
+
+def web_address(url: str | None) -> str | None:
+    """The URL where it may be a link: others, like `javascript:`, could do something here when they are followed."""
+    return url if url and _WEB.fullmatch(url) else None
