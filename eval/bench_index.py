@@ -22,6 +22,7 @@ import numpy as np
 
 from eval.bench import token_count
 from eval.bench_data import DATA, library_of, squad_sample
+from eval.bench_live import live
 from eval.machine import matrix_rate
 from index.article import Article, make_article
 from index.dense import DenseIndex, training_sample
@@ -385,7 +386,12 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"indexing": indexing, "dense": dense, "library": library}
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "indexing": indexing,
+    "dense": dense,
+    "library": library,
+    "live": live,
+}
 
 if __name__ == "__main__":
     main()
