@@ -30,13 +30,13 @@ class Threads:
         self._executor = ThreadPoolExecutor(number, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result; calls are begun in the order they came. Cancelled, a call that has not begun is dropped,
-        and one that has is waited for: it keeps the thread."""
+        """The function's result; calls are begun in the order they came. When this is cancelled, a call that has not
+        begun is dropped, and one that has is waited for: it keeps the thread."""
         return await _result(self._executor.submit(partial(function, *args, **kwargs)))
 
     async def run_by(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `run`, for a call that nobody needs after `deadline`, in seconds of `perf_counter`. Raises Refusal (503) at
-        that time where it has not begun."""
+        """As `run`, for a call that nobody needs after `deadline`, in seconds of `perf_counter`. Raises Refusal (503)
+        at that time where it has not begun."""
         return await _result(self._executor.submit(partial(function, *args, **kwargs)), deadline)
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ from asyncio import CancelledError, Task, create_task, current_task, wait
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_EMPTY = {"type": "http.request", "body": b"", "more_body": False}
+
 
 class Leaving:
     """Cancels what handles a request when its client leaves before the response begins: wherever it waits for a turn,
@@ -20,51 +22,60 @@ class Leaving:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        handling = current_task()
-        assert handling is not None
-        responding = left = False
-
-        async def until_left() -> None:
-            nonlocal left
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            if not responding:
-                left = True
-                handling.cancel()
-
-        # Only once the body has been read, since its parts come the same way.
-        unread: list[Message] = []
-        watch: Task[None] | None = None
+        client = _Client(receive, send)
         if _is_bodiless(scope["method"], Headers(scope=scope)):
-            unread.append({"type": "http.request", "body": b"", "more_body": False})
-            watch = create_task(until_left())
-
-        async def receive_watched() -> Message:
-            nonlocal watch
-            if unread:
-                return unread.pop()
-            if watch is not None:
-                await wait([watch])
-                return {"type": "http.disconnect"}
-            message = await receive()
-            if not message.get("more_body", False):
-                watch = create_task(until_left())
-            return message
-
-        async def send_noted(message: Message) -> None:
-            nonlocal responding
-            responding = True
-            await send(message)
-
+            client.watch([_EMPTY])
         try:
-            await self._app(scope, receive_watched, send_noted)
+            await self._app(scope, client.receive, client.send)
         except CancelledError:
-            if not left:
+            if not client.left:
                 raise
-            handling.uncancel()
         finally:
-            if watch is not None:
-                watch.cancel()
+            client.unwatch()
+
+
+class _Client:
+    """The other end of a request, for the task that handles it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._handling = current_task()
+        self._unread: list[Message] = []
+        self._watch: Task[None] | None = None
+        self._responding = False
+        self.left = False
+
+    def watch(self, unread: list[Message]) -> None:
+        """From now on, since there is no more of the body than the messages `unread`, which come the same way."""
+        self._unread = unread
+        self._watch = create_task(self._until_left())
+
+    def unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def receive(self) -> Message:
+        if self._watch is None:
+            message = await self._receive()
+            if not message.get("more_body", False):
+                self.watch([])
+            return message
+        if self._unread:
+            return self._unread.pop()
+        await wait([self._watch])
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self._responding = True
+        await self._send(message)
+
+    async def _until_left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._responding and self._handling is not None:
+            self.left = True
+            self._handling.cancel()
 
 
 def _is_bodiless(method: str, headers: Headers) -> bool:

@@ -1,9 +1,11 @@
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,8 +13,10 @@ from test_server_toys import RECIPE, TREATY, error, serving
 
 from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
+from server import questions
 from server.admission import Queue, Threads
 from server.errors import Refusal
+from server.wire import AskBody
 
 SECONDS = 30
 """After this a test has failed; none takes nearly as long."""
@@ -84,6 +88,36 @@ def test_a_request_that_may_wait_is_answered_after_the_one_before(tmp_path: Path
         assert second.result(SECONDS).status_code == 200
 
 
+def test_a_budget_that_is_used_up_while_waiting_ends_the_waiting(tmp_path: Path) -> None:
+    with reading(tmp_path, waiting=1) as (client, finish):
+        refused = client.post("/v1/ask", json={"question": "When?", "budget_ms": 1})
+        again = client.post("/v1/ask", json={"question": "When?", "budget_ms": 1})  # the place is free
+        assert finish() == 200
+    for response in (refused, again):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert error(response) == {
+            "code": "out_of_time",
+            "message": "the time given was over before anything could be read; send this again",
+        }
+
+
+def test_a_budget_counts_from_when_the_request_came(tmp_path: Path) -> None:
+    """A question that had to wait is asked with what is left."""
+    budgets = []
+
+    def ask(question: Question) -> Answer:
+        budgets.append(question.budget_ms)
+        return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), 0, True, {})
+
+    with serving(tmp_path, TREATY, ask=ask) as client:
+        service = client.app.state.service
+        body = AskBody(question="When?", budget_ms=60_000)
+        client.portal.call(questions.ask, body, service, perf_counter() - 50)
+        client.portal.call(questions.ask, AskBody(question="When?"), service, perf_counter() - 50)
+    assert 0 < budgets[0] < 10_000
+    assert budgets[1] is None
+
+
 def test_all_that_writes_is_done_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for one another, writers would take the reading threads up."""
     used = []
@@ -134,6 +168,80 @@ def test_calls_are_made_one_after_another_on_one_thread() -> None:
     threads.close()
     assert began == [0, 1, 2, 3, 4]
     assert names == ["toy_0"] * 5
+
+
+def test_a_call_that_is_given_up_is_dropped_unless_it_has_begun() -> None:
+    threads = Threads(1, "toy")
+    begun, go_on = threading.Event(), threading.Event()
+    done = []
+
+    def first() -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        done.append("first")
+
+    async def main() -> tuple[bool, bool]:
+        jobs = [asyncio.create_task(threads.run(first)), asyncio.create_task(threads.run(done.append, "second"))]
+        await asyncio.to_thread(begun.wait, SECONDS)
+        for job in jobs:
+            job.cancel()
+        await asyncio.wait([jobs[1]])
+        pending = not jobs[0].done()
+        go_on.set()
+        await asyncio.wait([jobs[0]])
+        await threads.run(done.append, "third")
+        return pending, all(job.cancelled() for job in jobs)
+
+    assert asyncio.run(main()) == (True, True)
+    assert done == ["first", "third"]
+    threads.close()
+
+
+def test_a_call_that_has_not_begun_by_its_deadline_is_refused() -> None:
+    threads = Threads(1, "toy")
+    begun, go_on = threading.Event(), threading.Event()
+    done = []
+
+    def first() -> str:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        return "first"
+
+    async def main() -> str:
+        job = asyncio.create_task(threads.run_by(perf_counter() + SECONDS, first))
+        await asyncio.to_thread(begun.wait, SECONDS)
+        with pytest.raises(Refusal, match="the time given was over") as refused:
+            await threads.run_by(perf_counter(), done.append, "second")
+        assert (refused.value.status_code, refused.value.code) == (503, "out_of_time")
+        go_on.set()
+        return await job
+
+    assert asyncio.run(main()) == "first"
+    threads.close()
+    assert done == []
+
+
+def test_an_error_of_a_call_that_was_given_up_is_nobodys(caplog: pytest.LogCaptureFixture) -> None:
+    threads = Threads(1, "toy")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        job = asyncio.create_task(threads.run(fail))
+        await asyncio.to_thread(begun.wait, SECONDS)
+        job.cancel()
+        go_on.set()
+        await asyncio.wait([job])
+        assert job.cancelled()
+
+    asyncio.run(main())
+    threads.close()
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_what_has_not_begun_is_dropped_at_the_end() -> None:

@@ -40,11 +40,13 @@ class Reading:
 
     @contextmanager
     def place(self, queue: Queue) -> Iterator[None]:
-        with PLACE(queue):
-            if self.begun.is_set():
-                self.waiting.set()
-            yield
-        self.freed.set()
+        try:
+            with PLACE(queue):
+                if self.begun.is_set():
+                    self.waiting.set()
+                yield
+        finally:
+            self.freed.set()
 
 
 PLACE = Queue.place

@@ -42,7 +42,14 @@ def test_every_part_of_a_question_reaches_ask(tmp_path: Path) -> None:
 
     filter = {"articles": ["a"], "sources": ["b", "c"], "since": "2023-01-01", "until": "2023-12-31T09:30:00+02:00"}
     with serving(tmp_path, ask=ask) as client:
-        whole = {"question": "Why?", "k": 3, "filter": filter, "threshold": 0.25, "budget_ms": 60_000, "exhaustive": True}
+        whole = {
+            "question": "Why?",
+            "k": 3,
+            "filter": filter,
+            "threshold": 0.25,
+            "budget_ms": 60_000,
+            "exhaustive": True,
+        }
         response = client.post("/v1/ask", json=whole)
     assert response.json()["answer"] is None
     assert response.json()["reason"] == "nothing retrieved"
