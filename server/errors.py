@@ -74,8 +74,8 @@ _DESCRIPTIONS = {
     422: "The request cannot be answered as it stands",
     429: "Too many requests are waiting; come again after the seconds in `Retry-After`",
     500: "A fault on our side",
-    503: "Not now, as `code` says: the library cannot be written to, the models are being loaded, the server is about to "
-    "end, or the time given is over; come again after the seconds in `Retry-After`",
+    503: "Not now, as `code` says: the library cannot be written to, the models are being loaded, the server is about "
+    "to end, or the time given is over; come again after the seconds in `Retry-After`",
     507: "The disk is full",
 }
 
