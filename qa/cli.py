@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_models
+from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_models, cli_serve
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_add import Format, add_files
@@ -110,6 +110,7 @@ def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
     return values if commands is None else {name: _defaults(one, values) for name, one in commands.items()}
 
 
+app.command("serve")(cli_serve.serve)
 app.command("eval")(cli_eval.evaluate_gold)
 app.command("bench")(cli_bench.bench)
 app.command("calibrate")(cli_models.calibrate)
@@ -285,22 +286,6 @@ def verify(
             else:
                 out.print(show.verification(citation, checked))
     raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def serve(
-    library: LibraryOption,
-    host: Annotated[str, typer.Option(help="Address to listen on; only this machine's own.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    reader: ReaderOption = DEFAULT_READER,
-    embedder: EmbedderOption = None,
-    runtime: RuntimeOption = None,
-) -> None:
-    """Serve the library over HTTP: POST /v1/ask and more, described at /docs."""
-    from server.run import run  # here, so that other commands do not wait for a web framework
-
-    with open_answers(library, embedder, reader, runtime, create=True) as (opened, answers):
-        run(answers, opened, host, port)
 
 
 def _questions(argument: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from asyncio import CancelledError, gather, wait, wrap_future
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from enum import Enum
 from functools import partial
 from time import perf_counter
 from typing import ParamSpec, TypeVar
@@ -44,15 +45,39 @@ class Threads:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+class Door(Enum):
+    """Whether a queue takes anybody."""
+
+    LOADING = "the models are being loaded; send this again in a few seconds"
+    OPEN = ""
+    ENDING = "the server is about to end; send this again when it has been started anew"
+
+    @property
+    def refusal(self) -> Refusal:
+        # What is sent again over another connection may reach another server.
+        return Refusal(503, self.name.lower(), self.value, {"Connection": "close"} if self is Door.ENDING else {})
+
+
 class Queue:
     """One place at work and `waiting` places behind it. For use on the event loop only."""
 
     def __init__(self, waiting: int = MAX_WAITING) -> None:
-        self._free = waiting + 1
+        self.door = Door.OPEN
+        self._places = self._free = waiting + 1
+
+    @property
+    def empty(self) -> bool:
+        return self._free == self._places
+
+    def check(self) -> None:
+        """Raises Refusal (503) unless the door is open."""
+        if self.door is not Door.OPEN:
+            raise self.door.refusal
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place for one request. Raises Refusal (429) at once where none is free."""
+        """A place for one request. Raises Refusal at once where none is free (429) or nobody is let in (503)."""
+        self.check()
         if self._free == 0:
             raise Refusal(429, "overloaded", "too many requests are waiting; send this again in a second")
         self._free -= 1

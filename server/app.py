@@ -89,9 +89,11 @@ async def health() -> HealthJSON:
     return {"status": "ok", "version": _VERSION}
 
 
-@router.get("/v1/ready", summary="Can questions be asked?", responses=declared(421, 500))
+@router.get("/v1/ready", summary="Can questions be asked?", responses=declared(421, 500, 503))
 async def ready(service: ServiceOf) -> ReadyJSON:
-    """Answers 200 where the library can be read, with its numbers of articles and passages."""
+    """Answers 200 where the library can be read, with its numbers of articles and passages; 503 while the models are
+    being loaded, and as soon as the server is told to end."""
+    service.queue.check()
     articles, passages = await service.reads.run(service.library.counts)
     return {"status": "ready", "articles": articles, "passages": passages}
 

@@ -83,8 +83,8 @@ _DESCRIPTIONS = {
 class Refusal(HTTPException):
     """A request that is turned away; `code` is for programs, `message` for people."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, message)
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, message, headers)
         self.code = code
 
 
@@ -98,7 +98,7 @@ def response_to(error: Exception) -> JSONResponse:
     if isinstance(error, RequestValidationError):
         return _validation_response(error.errors())
     if isinstance(error, Refusal):
-        return _response(error.status_code, error.code, str(error.detail))
+        return _response(error.status_code, error.code, str(error.detail), error.headers)
     if isinstance(error, StarletteHTTPException):
         code, message = _HTTP.get(error.status_code, ("bad_request", str(error.detail)))
         return _response(error.status_code, code, message, error.headers)

@@ -1,6 +1,7 @@
 """What every request passes first and every response last."""
 
 import re
+from asyncio import CancelledError
 from collections.abc import Callable
 from ipaddress import ip_address
 from time import perf_counter
@@ -9,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.admission import Door
 from server.errors import Refusal
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -59,10 +61,12 @@ class Guard:
         try:
             self._check(Headers(scope=scope))
             await self._app(scope, receive_counted, send_marked)
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             if started:
                 raise
-            await self._respond(scope, error)(scope, receive, send_marked)
+            # Only a server that ends, and has waited long enough, gives up a request whose client is still there.
+            told = Door.ENDING.refusal if isinstance(error, CancelledError) else error
+            await self._respond(scope, told)(scope, receive, send_marked)
 
     def _check(self, headers: Headers) -> None:
         if self._local_only and not is_loopback(_host(headers.get("host", ""))):

@@ -1,24 +1,42 @@
 """`run`: the server as a process."""
 
+import asyncio
 import signal
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from index.errors import InvalidInput
 from index.library import Library
 from qa.answer import Ask
+from server.admission import Door
 from server.app import create_app
 from server.guard import is_loopback
+from server.service import Service
 
 GRACE_SECONDS = 10
 """How long requests may take to finish once the server is told to stop; the supervisor's patience is often 30."""
 
+LINGER_SECONDS = 2
+"""How long after that a response may take to be sent, and a request to come in whole, to be told to come again."""
+
 KEEP_ALIVE_SECONDS = 30
 """How long an idle connection is kept for a client's next question."""
 
+_TICK_SECONDS = 0.1
 
-def run(ask: Ask, library: Library, host: str = "127.0.0.1", port: int = 8000) -> None:
+
+def run(
+    ask: Ask, library: Library, host: str = "127.0.0.1", port: int = 8000, load: Callable[[], object] = lambda: None
+) -> None:
     """Serve until SIGINT or SIGTERM, then return; the library's indexes are saved, closing it is the caller's part.
+
+    `load` is called once, on the inference thread, while the port is open already: until it returns, what needs that
+    thread is refused (503). What it raises ends the server, and is raised here.
 
     Raises InvalidInput where `host` is not this machine's own: there is no authentication yet. Ends the process with
     a message where the port is taken.
@@ -29,20 +47,61 @@ def run(ask: Ask, library: Library, host: str = "127.0.0.1", port: int = 8000) -
             "serve on 127.0.0.1"
         )
     app = create_app(ask, library)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LINGER_SECONDS,
+    )
     # uvicorn repeats the signal that stopped it, and SIGTERM's usual effect would end the process before its caller
-    # had closed the library; as KeyboardInterrupt, uvicorn knows it.
+    # had closed the library; KeyboardInterrupt does not.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            lifespan="on",
-            ws="none",
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        Server(config, app.state.service, load).run()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+class Server(uvicorn.Server):
+    """Opens its port before it has loaded, and closes it only after it has finished."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, load: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._service = service
+        self._load = load
+        self._loading: asyncio.Task[object] | None = None
+
+    def run(self, sockets: Any = None) -> None:
+        """Raises what loading raised."""
+        with suppress(KeyboardInterrupt):
+            super().run(sockets)
+        if self._loading is not None and not self._loading.cancelled():
+            self._loading.result()
+
+    async def startup(self, sockets: Any = None) -> None:
+        self._service.queue.door = Door.LOADING
+        await super().startup(sockets)
+        self._loading = asyncio.create_task(self._service.inference.run(self._load))
+        self._loading.add_done_callback(self._loaded)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.queue.door = Door.ENDING
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Whoever has a place is answered, and whoever comes meanwhile told so, which a closed port could not."""
+        deadline = perf_counter() + GRACE_SECONDS
+        while not self._service.queue.empty and not self.force_exit and perf_counter() < deadline:
+            await asyncio.sleep(_TICK_SECONDS)
+        await super().shutdown(sockets)
+
+    def _loaded(self, loading: asyncio.Task[object]) -> None:
+        if loading.cancelled() or loading.exception() is not None:
+            self.should_exit = True
+        elif self._service.queue.door is Door.LOADING:
+            self._service.queue.door = Door.OPEN

@@ -1,57 +1,232 @@
+import os
 import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+import httpx2
 import pytest
-import uvicorn
 from conftest import ToyEmbedder
-from fastapi import FastAPI
-from test_server_toys import quoting
+from test_server_toys import TREATY, error, quoting
 
-from index.errors import InvalidInput
+from index.article import make_article
+from index.errors import InvalidInput, ModelNotFound
 from index.library import Library
-from server.run import run
+from qa.answer import Ask
+from server import run as module
+from server.admission import Queue
+from server.run import Server, run
+from server.service import Service
+
+SECONDS = 30
+"""After this a test has failed; none takes nearly as long."""
+
+ASKING = {"question": "When was it signed?"}
+
+
+class Blocked:
+    """Something that takes until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.times += 1
+        self.begun.set()
+        assert self.go_on.wait(SECONDS)
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What uvicorn was given, in place of serving."""
-    calls: list[dict[str, Any]] = []
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library(tmp_path / "library", ToyEmbedder(), create=True) as opened:
+        opened.add([make_article(str(TREATY["text"]), id="treaty-1648")])
+        yield opened
 
-    def serve(app: FastAPI, **settings: Any) -> None:
-        calls.append({"app": app, "sigterm": signal.getsignal(signal.SIGTERM), **settings})
 
-    monkeypatch.setattr(uvicorn, "run", serve)
-    return calls
+Visit = Callable[[httpx2.Client, threading.Event], Any]
+Visited = Callable[..., Any]
+
+
+@pytest.fixture
+def visited(library: Library, monkeypatch: pytest.MonkeyPatch) -> Visited:
+    """Serve in this thread, as signals need it, for a visitor in another one; returns what the visitor does. It is
+    given a client, and an event that says that the server knows it shall end."""
+    ports: SimpleQueue[int] = SimpleQueue()
+    servers: list[Server] = []
+    ending = threading.Event()
+    startup, handle_exit = Server.startup, Server.handle_exit
+
+    async def noted_startup(server: Server, sockets: Any = None) -> None:
+        await startup(server, sockets)
+        servers.append(server)
+        ports.put(server.servers[0].sockets[0].getsockname()[1])
+
+    def noted_exit(server: Server, *arguments: Any) -> None:
+        handle_exit(server, *arguments)
+        ending.set()
+
+    monkeypatch.setattr(Server, "startup", noted_startup)
+    monkeypatch.setattr(Server, "handle_exit", noted_exit)
+
+    def visit_one(visit: Visit) -> Any:
+        port = ports.get(timeout=SECONDS)
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
+                return visit(client, ending)
+        finally:
+            servers[0].should_exit = True
+
+    def serve(visit: Visit, ask: Ask | None = None, load: Callable[[], object] = lambda: None) -> Any:
+        with ThreadPoolExecutor(1) as other:
+            visiting = other.submit(visit_one, visit)
+            run(ask or quoting(library), library, port=0, load=load)
+            return visiting.result(SECONDS)
+
+    return serve
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
-def test_other_machines_are_not_served(tmp_path: Path, served: list[dict[str, Any]], host: str) -> None:
-    with (
-        Library(tmp_path, ToyEmbedder(), create=True) as library,
-        pytest.raises(InvalidInput, match=r"serve on 127\.0\.0\.1"),
-    ):
+def test_other_machines_are_not_served(library: Library, host: str) -> None:
+    with pytest.raises(InvalidInput, match=r"serve on 127\.0\.0\.1"):
         run(quoting(library), library, host)
-    assert served == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_this_machine_is_served(tmp_path: Path, served: list[dict[str, Any]], host: str) -> None:
-    with Library(tmp_path, ToyEmbedder(), create=True) as library:
-        run(quoting(library), library, host, 8123)
-    [settings] = served
-    assert (settings["host"], settings["port"]) == (host, 8123)
-    assert settings["app"].title == "Pullquote"
-    assert settings["server_header"] is False
-    assert settings["timeout_graceful_shutdown"] == 10
+def test_this_machine_is_served(library: Library, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    served = []
+    monkeypatch.setattr(Server, "run", lambda server: served.append(server.config))
+    run(quoting(library), library, host, 8123)
+    [config] = served
+    assert (config.host, config.port) == (host, 8123)
+    assert config.app.title == "Pullquote"
+    assert config.server_header is False
 
 
-def test_sigterm_ends_the_server_and_not_the_process(tmp_path: Path, served: list[dict[str, Any]]) -> None:
+def test_while_loading_nothing_is_answered_that_needs_the_models(visited: Visited) -> None:
+    loading = Blocked()
+
+    def visit(client: httpx2.Client, _: threading.Event) -> tuple[list[httpx2.Response], httpx2.Response]:
+        assert loading.begun.wait(SECONDS)
+        refused = [client.post("/v1/ask", json=ASKING) for _ in range(50)]
+        refused += [client.get("/v1/ready"), client.post("/v1/articles", json={"text": "x"})]
+        assert client.get("/v1/health").status_code == 200
+        assert client.get("/v1/articles").json()["total"] == 1
+        loading.go_on.set()
+        while client.get("/v1/ready").status_code == 503:
+            pass
+        return refused, client.post("/v1/ask", json=ASKING)
+
+    refused, answered = visited(visit, load=loading)
+    for response in refused:
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert error(response) == {
+            "code": "loading",
+            "message": "the models are being loaded; send this again in a few seconds",
+        }
+    assert answered.json()["answer"] == TREATY["text"]
+    assert loading.times == 1
+
+
+def test_what_cannot_be_loaded_ends_the_server(library: Library) -> None:
+    def load() -> None:
+        raise ModelNotFound("no such model")
+
+    with pytest.raises(ModelNotFound, match="no such model"):
+        run(quoting(library), library, port=0, load=load)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_finishes_what_it_has_accepted(visited: Visited, library: Library, number: int) -> None:
+    reading = Blocked()
+
+    def ask(question: Any) -> Any:
+        reading()
+        return quoting(library)(question)
+
+    def visit(client: httpx2.Client, ending: threading.Event) -> tuple[list[httpx2.Response], list[httpx2.Response]]:
+        with ThreadPoolExecutor(2) as others:
+            accepted = [others.submit(client.post, "/v1/ask", json=ASKING)]
+            assert reading.begun.wait(SECONDS)
+            os.kill(os.getpid(), number)
+            assert ending.wait(SECONDS)
+            refused = [client.get("/v1/ready"), client.post("/v1/ask", json=ASKING), client.get("/v1/ready")]
+            assert client.get("/v1/health").status_code == 200
+            assert client.get("/v1/articles/treaty-1648").json()["text"] == TREATY["text"]
+            reading.go_on.set()
+            return refused, [one.result(SECONDS) for one in accepted]
+
+    refused, answered = visited(visit, ask)
+    for response in refused:
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert response.headers["connection"] == "close"
+        assert error(response) == {
+            "code": "ending",
+            "message": "the server is about to end; send this again when it has been started anew",
+        }
+    assert [response.json()["answer"] for response in answered] == [TREATY["text"]]
+    assert reading.times == 1
+
+
+def test_it_does_not_wait_longer_than_it_may(visited: Visited, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0)
+    reading = Blocked()
+    taken = threading.Semaphore(0)
+    place, close = Queue.place, Service.close
+
+    @contextmanager
+    def noted_place(queue: Queue) -> Iterator[None]:
+        with place(queue):
+            taken.release()
+            yield
+
+    def late_close(service: Service) -> None:
+        reading.go_on.set()
+        close(service)
+
+    monkeypatch.setattr(Queue, "place", noted_place)
+    monkeypatch.setattr(Service, "close", late_close)
+
+    def visit(client: httpx2.Client, _: threading.Event) -> list[httpx2.Response]:
+        with ThreadPoolExecutor(2) as others:
+            accepted = [others.submit(client.post, "/v1/ask", json=ASKING) for _ in range(2)]
+            assert reading.begun.wait(SECONDS)
+            assert taken.acquire(timeout=SECONDS)
+            assert taken.acquire(timeout=SECONDS)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return [one.result(SECONDS) for one in accepted]
+
+    for response in visited(visit, lambda _: reading()):
+        assert response.status_code == 503
+        assert error(response)["code"] == "ending"
+    assert reading.times == 1
+
+
+def test_a_signal_while_loading_ends_it(visited: Visited) -> None:
+    loading = Blocked()
+
+    def visit(client: httpx2.Client, ending: threading.Event) -> int:
+        assert loading.begun.wait(SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert ending.wait(SECONDS)
+        loading.go_on.set()
+        return loading.times
+
+    assert visited(visit, load=loading) == 1
+
+
+def test_sigterm_ends_the_server_and_not_the_process(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = []
+    monkeypatch.setattr(Server, "run", lambda server: handlers.append(signal.getsignal(signal.SIGTERM)))
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with Library(tmp_path, ToyEmbedder(), create=True) as library:
-            run(quoting(library), library)
-        assert served[0]["sigterm"] is signal.default_int_handler
+        run(quoting(library), library)
+        assert handlers == [signal.default_int_handler]
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
