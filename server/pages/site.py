@@ -58,4 +58,5 @@ def checked(model: type[Model], values: Mapping[str, object]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise InvalidInput(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        name = next(part for part in reversed(fault["loc"]) if isinstance(part, str))
+        raise InvalidInput(f"{name}: {fault['msg']}") from None
