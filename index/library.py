@@ -242,14 +242,36 @@ class Library:
         Raises InvalidInput where the question is empty or longer than MAX_QUESTION_CHARACTERS, or k is not
         between 1 and MAX_HITS.
         """
-        if not 1 <= k <= MAX_HITS:
-            raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
+        check_k(k)
         dense, lexical = self.candidates(question, max(k, CANDIDATES), filter)
         ranked = fuse(dense, lexical, self.dense_weight)[:k]
         passages = self.passages(key for key, _ in ranked)
         return [
             Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
         ]
+
+    def search_in(self, articles: Sequence[Article], question: str, k: int = 10) -> list[Hit]:
+        """The k passages of these articles that are nearest to the question in meaning, best first, ties in their
+        order. The articles need not be in the library, and nothing of them is kept.
+
+        `score` is the cosine as a share of the best passage's, and `lexical` is 0: among a few passages, maybe one, the
+        extremes and the rarity of words, which `search` goes by, say nothing. Raises InvalidInput as `search` does, and
+        where two articles have one id.
+        """
+        check_k(k)
+        check_question(question)
+        if len({article.id for article in articles}) < len(articles):
+            raise InvalidInput("two texts have the same id; leave one out, or give each its own")
+        embedder, splitter = self._models()
+        passages = [passage for article in articles for passage in splitter.split(article)]
+        vectors = embedder.encode([storable(question), *map(embedded_text, passages)])
+        cosines = [float(cosine) for cosine in vectors[1:] @ vectors[0]]
+        best = max(cosines, default=0.0)
+        hits = [
+            Hit(passage, max(0.0, cosine / best) if best > 0 else 0.0, cosine, 0.0)
+            for passage, cosine in zip(passages, cosines, strict=True)
+        ]
+        return sorted(hits, key=lambda hit: -hit.dense)[:k]
 
     @property
     def dense_weight(self) -> float:
@@ -433,6 +455,12 @@ def embedded_text(passage: Passage) -> str:
     """What the embedder is given: the article's title, then the passage. Only here; offsets never see the title."""
     title = (passage.article.title or "")[:_MAX_TITLE_CHARACTERS]
     return f"{title}\n{passage.text}" if title else passage.text
+
+
+def check_k(k: int) -> None:
+    """Raises InvalidInput."""
+    if not 1 <= k <= MAX_HITS:
+        raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
 
 
 def check_question(question: str) -> None:

@@ -32,7 +32,10 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»–�
 class Question:
     """What is asked. `k` is the number of passages to read at most, `threshold` the confidence in [0, 1] below which no
     answer is given; the calibration's own where they are None. `budget_ms` is the time it may take, after which the
-    passages still unread are left; `exhaustive` reads all k even where the answer is settled before."""
+    passages still unread are left; `exhaustive` reads all k even where the answer is settled before.
+
+    With `texts` the answer comes from these articles in place of the library's, which need not hold them and keeps
+    nothing of them; the filter is then of no effect."""
 
     text: str
     k: int | None = None
@@ -40,6 +43,7 @@ class Question:
     threshold: float | None = None
     budget_ms: float | None = None
     exhaustive: bool = False
+    texts: tuple[Article, ...] = ()
 
 
 class NoAnswer(StrEnum):
@@ -136,7 +140,8 @@ def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
         text = storable(question.text)
         _check(question)
         k = calibration.hits if question.k is None else question.k
-        hits = library.search(text, k, question.filter)
+        texts = question.texts
+        hits = library.search_in(texts, text, k) if texts else library.search(text, k, question.filter)
         searched = perf_counter()
         deadline = math.inf if question.budget_ms is None else began + question.budget_ms / 1000
         threshold = calibration.threshold if question.threshold is None else question.threshold

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from index.article import Article, make_article
+from index.article import Article
 from index.errors import InvalidInput, UnreadableArticle
 from index.library import Library, Outcome
 from qa.wire import ArticleJSON, article_json, article_summary_json
@@ -77,16 +77,7 @@ def _articles(body: Record | list[Record]) -> list[Article]:
 
 def _made(record: Record, place: str) -> Article:
     try:
-        return make_article(
-            record.text,
-            id=record.id,
-            title=record.title,
-            url=record.url,
-            published=record.published,
-            source=record.source,
-            authors=tuple(record.authors or ()),
-            metadata=record.metadata,
-        )
+        return record.made()
     except InvalidInput as error:
         raise UnreadableArticle(place, f"{error}; nothing was added") from None
 

@@ -1,11 +1,14 @@
 """Routes that ask, search and verify."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 from fastapi import APIRouter
 
+from index.article import Article
+from index.errors import InvalidInput, UnreadableArticle
 from index.filter import Filter
 from index.library import Library, check_question
 from qa.answer import Ask, Question
@@ -13,7 +16,7 @@ from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verific
 from server.body import JSONRoute
 from server.errors import declared
 from server.service import ArrivedOf, Service, ServiceOf
-from server.wire import AskBody, CitationBody, SearchBody, SearchJSON
+from server.wire import AskBody, CitationBody, ReadBody, Record, SearchBody, SearchJSON
 
 _LEAST_BUDGET_MS = 0.001
 """What is left to a question whose turn comes just in time; a budget is more than 0."""
@@ -31,6 +34,25 @@ async def ask_question(body: AskBody, service: ServiceOf, arrived: ArrivedOf) ->
     response is 503 `out_of_time` at that moment, since nothing was read; otherwise at least the first passages are.
     """
     return await ask(body, service, arrived)
+
+
+@router.post("/v1/read", summary="Answer a question from texts", responses=declared(413, 415, 421, 422, 429, 500, 503))
+async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> AnswerJSON:
+    """Answer with a quote out of the texts that come with the question, or say why there is none. Nothing is stored,
+    and the library has no part in it.
+
+    Offsets are of these texts. Their passages are put in order by meaning alone. The confidence was fitted on passages
+    that were found in a library, and is less to be relied on here.
+    """
+    question = Question(
+        body.question,
+        body.k,
+        threshold=body.threshold,
+        budget_ms=body.budget_ms,
+        exhaustive=body.exhaustive,
+        texts=tuple(_texts(body.texts)),
+    )
+    return await _asked(question, service, arrived)
 
 
 @router.post("/v1/search", summary="Find passages", responses=declared(413, 415, 421, 422, 429, 500))
@@ -58,15 +80,23 @@ async def verify(body: CitationBody, service: ServiceOf) -> VerificationJSON:
 async def ask(body: AskBody, service: Service, arrived: float | None = None) -> AnswerJSON:
     """The answer to a question that came at `arrived`, in seconds of `perf_counter`, or now. Raises InvalidInput,
     Refusal."""
-    check_question(body.question)
-    question = body.made()
-    deadline = _deadline(question, perf_counter() if arrived is None else arrived)
+    return await _asked(body.made(), service, perf_counter() if arrived is None else arrived)
+
+
+async def _asked(question: Question, service: Service, arrived: float) -> AnswerJSON:
+    check_question(question.text)
+    deadline = math.inf if question.budget_ms is None else arrived + question.budget_ms / 1000
     with service.queue.place():
         return await service.inference.run_by(deadline, _answer, service.ask, question, deadline)
 
 
-def _deadline(question: Question, arrived: float) -> float:
-    return math.inf if question.budget_ms is None else arrived + question.budget_ms / 1000
+def _texts(records: Sequence[Record]) -> Iterator[Article]:
+    """Raises UnreadableArticle for the first record that makes no article."""
+    for position, record in enumerate(records):
+        try:
+            yield record.made()
+        except InvalidInput as error:
+            raise UnreadableArticle(f"body.texts[{position}]", str(error)) from None
 
 
 def _answer(ask: Ask, question: Question, deadline: float) -> AnswerJSON:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 # pydantic does not take typing's own TypedDict before Python 3.12
 from typing_extensions import TypedDict
 
-from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, parse_published
+from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, Article, make_article, parse_published
 from index.feedback import MAX_COMMENT_CHARACTERS, Place, Verdict
 from index.filter import Filter
 from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
@@ -27,6 +27,8 @@ MAX_NAME_CHARACTERS = 512
 """Longest source, author and item of a filter; as long as an article's id may be."""
 MAX_AUTHORS = 1_000
 MAX_BUDGET_MS = 600_000
+MAX_READ_CHARACTERS = 100_000
+"""Of all texts that come with a question: some four seconds of work for the embedder, before the first is read."""
 _MAX_DATE_CHARACTERS = 64
 _MAX_OFFSET = 2**63 - 1
 """SQLite's largest integer."""
@@ -43,6 +45,10 @@ Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_FILTER_ITEMS)]
 Date = Annotated[str, Field(max_length=_MAX_DATE_CHARACTERS), AfterValidator(_date)]
 Text = Annotated[str, Field(max_length=MAX_FIELD_CHARACTERS)]
 Position = Annotated[int, Field(ge=0, le=MAX_CHARACTERS)]
+Asked = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+Hits = Annotated[int, Field(ge=1, le=MAX_HITS)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Budget = Annotated[float, Field(ge=1, le=MAX_BUDGET_MS)]
 
 
 class _Body(BaseModel):
@@ -67,8 +73,8 @@ class FilterBody(_Body):
 class SearchBody(_Body):
     """A question to find passages for."""
 
-    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
-    k: Annotated[int, Field(ge=1, le=MAX_HITS)] = DEFAULT_HITS
+    question: Asked
+    k: Hits = DEFAULT_HITS
     filter: FilterBody | None = None
 
     model_config = ConfigDict(
@@ -86,9 +92,9 @@ class AskBody(SearchBody):
     stands, here and for `k`, for what the server was calibrated with. After `budget_ms` the passages still unread are
     left, and `complete` is then false. `exhaustive` reads them all, also when the answer is settled before."""
 
-    k: Annotated[int, Field(ge=1, le=MAX_HITS)] | None = None  # type: ignore[assignment]  # wider than in a search
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    budget_ms: Annotated[float, Field(ge=1, le=MAX_BUDGET_MS)] | None = None
+    k: Hits | None = None  # type: ignore[assignment]  # wider than in a search
+    threshold: Share | None = None
+    budget_ms: Budget | None = None
     exhaustive: bool = False
 
     model_config = ConfigDict(
@@ -118,7 +124,7 @@ class CitationBody(_Body):
 class FeedbackBody(_Body):
     """A verdict on an answer to a question. `place` is the quote that is right, wrong or better, as in a citation."""
 
-    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+    question: Asked
     verdict: Annotated[Verdict, Field(strict=False)]
     place: CitationBody | None = None
     comment: Annotated[str, Field(max_length=MAX_COMMENT_CHARACTERS)] | None = None
@@ -152,6 +158,49 @@ class Record(_Body):
     source: Name | None = None
     authors: Annotated[list[Name], Field(max_length=MAX_AUTHORS)] | None = None
     metadata: dict[str, Any] | None = None
+
+    def made(self) -> Article:
+        """Raises InvalidInput."""
+        return make_article(
+            self.text,
+            id=self.id,
+            title=self.title,
+            url=self.url,
+            published=self.published,
+            source=self.source,
+            authors=tuple(self.authors or ()),
+            metadata=self.metadata,
+        )
+
+
+def _short_together(texts: list[Record]) -> list[Record]:
+    if sum(len(one.text) for one in texts) > MAX_READ_CHARACTERS:
+        message = f"Texts should have at most {MAX_READ_CHARACTERS:,} characters together; add them to the library"
+        raise PydanticCustomError("texts_too_long", message)
+    return texts
+
+
+class ReadBody(_Body):
+    """A question to answer from the k best passages of `texts`, which are as articles that are added. They may have
+    100,000 characters together. The other fields are those of a question to the library."""
+
+    question: Asked
+    texts: Annotated[list[Record], Field(min_length=1, max_length=MAX_RECORDS), AfterValidator(_short_together)]
+    k: Hits | None = None
+    threshold: Share | None = None
+    budget_ms: Budget | None = None
+    exhaustive: bool = False
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "question": "When was the treaty signed?",
+                    "texts": [{"title": "The treaty", "text": "It was signed in 1648. Nobody had expected it."}],
+                }
+            ]
+        }
+    )
 
 
 _ONE, _SEVERAL = "one record", "list of records"

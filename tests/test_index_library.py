@@ -485,6 +485,65 @@ class TestSearch:
         assert {search.result() for search in searches} == {"chess"}
 
 
+class TestSearchIn:
+    """Articles that come with the question."""
+
+    def test_nearest_first(self, library: Library, articles: list[Article]) -> None:
+        hits = library.search_in(articles, "Nobody was killed when the ferry hit the breakwater in fog.", 3)
+        assert hits[0].passage.article.id == "ferry"
+        assert [hit.dense for hit in hits] == sorted((hit.dense for hit in hits), reverse=True)
+        assert [hit.score for hit in hits] == [max(0.0, hit.dense / hits[0].dense) for hit in hits]
+        assert [hit.lexical for hit in hits] == [0.0, 0.0, 0.0]
+
+    def test_nothing_is_kept(self, library: Library, articles: list[Article]) -> None:
+        library.search_in(articles, "Where is the ferry?")
+        assert library.counts() == (0, 0)
+        assert library.search("Where is the ferry?") == []
+        assert library.embedder_name is None
+
+    def test_what_is_in_the_library_plays_no_part(self, full: Library) -> None:
+        [hit] = full.search_in([make_article("The ferry sank.", id="ferry")], "Where is the ferry?")
+        assert (hit.passage.text, hit.score) == ("The ferry sank.", 1.0)
+
+    def test_all_passages_of_a_long_text_are_candidates(self, library: Library) -> None:
+        sentences = [f"Sentence {number} speaks of thing {number}. " * 12 for number in range(30)]
+        article = make_article("".join(sentences))
+        hits = library.search_in([article], sentences[29], 1)
+        assert len(hits) == 1
+        assert "thing 29" in hits[0].passage.text
+
+    def test_titles_count(self, library: Library) -> None:
+        texts = [make_article("It sank.", id="a"), make_article("It sank.", id="b", title="The ferry")]
+        assert [hit.passage.article.id for hit in library.search_in(texts, "ferry", 1)] == ["b"]
+
+    def test_ties_are_in_their_order(self, library: Library) -> None:
+        texts = [make_article("The ferry sank.", id=id) for id in "cab"]
+        assert [hit.passage.article.id for hit in library.search_in(texts, "ferry")] == ["c", "a", "b"]
+
+    def test_what_is_nothing_like_the_question_has_no_score_below_0(self, library: Library) -> None:
+        numbers = [make_article(f"Word{number}.", id=str(number)) for number in range(50)]
+        scores = [hit.score for hit in library.search_in(numbers, "ferry", 50)]
+        assert (max(scores), min(scores)) == (1.0, 0.0)
+
+    def test_nothing_to_search_in(self, library: Library) -> None:
+        assert library.search_in([], "Where is the ferry?") == []
+
+    def test_two_of_one_id(self, library: Library) -> None:
+        texts = [make_article("The ferry sank.", id="a"), make_article("The ferry sails.", id="a")]
+        with pytest.raises(InvalidInput, match="two texts have the same id"):
+            library.search_in(texts, "ferry")
+
+    def test_bad_questions(self, library: Library, articles: list[Article]) -> None:
+        with pytest.raises(InvalidInput, match="the question is empty"):
+            library.search_in(articles, " ")
+        with pytest.raises(InvalidInput, match="k is 0"):
+            library.search_in(articles, "ferry", 0)
+
+    def test_without_an_embedder(self, full: Library, open_library: OpenLibrary, articles: list[Article]) -> None:
+        with pytest.raises(ValueError, match="without an embedder"):
+            open_library(embedder=None).search_in(articles, "ferry")
+
+
 class TestOpening:
     def test_missing(self, open_library: OpenLibrary, library_path: Path) -> None:
         with pytest.raises(LibraryNotFound, match=r"no library at .*library; make one with: pullquote --library"):

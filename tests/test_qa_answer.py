@@ -638,3 +638,13 @@ def test_warming_up_searches_and_reads(filled: Library) -> None:
     warm_up_search(filled)
     warm_up_reader(reader)
     assert [passage.text for passage in reader.passages] == ["Nothing was asked."]
+
+
+def test_an_answer_out_of_texts_that_come_with_the_question(filled: Library) -> None:
+    texts = (make_article("The ferry was late. It was seen at noon.", id="log"), make_article("It rained.", id="rain"))
+    answer = ask(filled, {"noon": 3.0, "fog": 9.0}, Question("When was the ferry seen?", texts=texts))
+    assert answer.best is not None
+    assert places(answer.best) == [("log", 35, 39)]
+    assert answer.best.citations[0].sentence == "It was seen at noon."
+    assert {hit.passage.article.id for hit in answer.hits} == {"log", "rain"}
+    assert filled.counts()[0] == 4

@@ -8,6 +8,7 @@ from test_server_toys import TREATY, error, serving
 
 ROUTES = {
     ("/v1/ask", "post"),
+    ("/v1/read", "post"),
     ("/v1/search", "post"),
     ("/v1/verify", "post"),
     ("/v1/feedback", "post"),
@@ -121,7 +122,7 @@ def test_every_example_is_accepted(tmp_path: Path) -> None:
                 )
                 assert client.post(path, json=body).status_code == 200, (path, example)
                 sent += 1
-    assert sent == 6
+    assert sent == 7
 
 
 def test_operations_have_names_a_generator_can_use(tmp_path: Path) -> None:

@@ -1,9 +1,32 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from conftest import ToyEmbedder
+from fastapi.testclient import TestClient
 from test_server_toys import RECIPE, TREATY, error, serving
 
-from qa.answer import Answer, NoAnswer, Question
+from index.library import Library
+from index.passage import Passage
+from qa.answer import Answer, NoAnswer, Question, load
+from qa.confidence import Calibration
+from qa.reader import Span
+from server.app import create_app
+
+
+class Finding:
+    """A reader that knows the answer, where it stands."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def read(self, question: str, passages: Sequence[Passage]) -> list[list[Span]]:
+        starts = [passage.text.find(self.words) for passage in passages]
+        return [
+            [Span(passage, passage.start + start, passage.start + start + len(self.words), 3.0)] if start >= 0 else []
+            for passage, start in zip(passages, starts, strict=True)
+        ]
+
 
 QUOTE = {"article": "treaty-1648", "start": 7, "end": 21, "quote": "signed in 1648"}
 
@@ -100,6 +123,65 @@ def test_how_to_read_that_cannot_be(tmp_path: Path, field: str, value: object, m
         response = client.post("/v1/ask", json={"question": "Why?", field: value})
     assert response.status_code == 422
     assert error(response)["details"] == [{"place": f"body.{field}", "message": message}]
+
+
+TEXTS = [{"text": "Nobody came."}, {"id": "log", "title": "Log", "text": "The ferry was seen at noon."}]
+
+
+def test_read_answers_out_of_the_texts_and_stores_nothing(tmp_path: Path) -> None:
+    with Library(tmp_path, ToyEmbedder(), create=True) as library:
+        ask = load(library, Finding("at noon"), Calibration())
+        with TestClient(create_app(ask, library), base_url="http://localhost") as client:
+            client.post("/v1/articles", json=TREATY)
+            response = client.post("/v1/read", json={"question": "When was the ferry seen?", "texts": TEXTS})
+            assert client.get("/v1/articles").json()["total"] == 1
+    answer = response.json()
+    assert (response.status_code, answer["answer"]) == (200, "at noon")
+    [citation] = answer["citations"]
+    assert (citation["article"], citation["title"], citation["start"], citation["end"]) == ("log", "Log", 19, 26)
+    assert citation["sentence"] == "The ferry was seen at noon."
+    assert [hit["text"] for hit in answer["hits"]] == ["The ferry was seen at noon.", "Nobody came."]
+
+
+def test_every_part_of_a_question_to_texts_reaches_ask(tmp_path: Path) -> None:
+    asked = []
+
+    def ask(question: Question) -> Answer:
+        asked.append(question)
+        return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), 0, True, {})
+
+    whole = {"question": "Why?", "texts": TEXTS, "k": 3, "threshold": 0.25, "budget_ms": 9_999, "exhaustive": True}
+    with serving(tmp_path, ask=ask) as client:
+        assert client.post("/v1/read", json=whole).status_code == 200
+    [question] = asked
+    assert (question.text, question.k, question.threshold, question.exhaustive) == ("Why?", 3, 0.25, True)
+    assert 0 < question.budget_ms < 9_999
+    assert [(text.id, text.title, text.text) for text in question.texts][1] == (
+        "log",
+        "Log",
+        "The ferry was seen at noon.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([], "body.texts: List should have at least 1 item"),
+        ([{"text": ""}], "body.texts[0].text: String should have at least 1 character"),
+        ([{"text": "x"}, {"text": " "}], "body.texts[1]: the article has no text"),
+        ([{"text": "x", "size": 1}], "body.texts[0].size: Extra inputs are not permitted"),
+        ([{"text": "x" * 50_001}] * 2, "body.texts: Texts should have at most 100,000 characters together"),
+        ([{"text": "x", "id": "a"}, {"text": "y", "id": "a"}], "two texts have the same id"),
+        ("x", "body.texts: Input should be a valid list"),
+    ],
+)
+def test_texts_that_cannot_be_read(tmp_path: Path, texts: object, message: str) -> None:
+    with Library(tmp_path, ToyEmbedder(), create=True) as library:
+        ask = load(library, Finding("x"), Calibration())
+        with TestClient(create_app(ask, library), base_url="http://localhost") as client:
+            response = client.post("/v1/read", json={"question": "Why?", "texts": texts})
+    assert response.status_code == 422
+    assert message in error(response)["message"]
 
 
 def test_search_reads_nothing_and_takes_no_budget(tmp_path: Path) -> None:
