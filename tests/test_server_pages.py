@@ -22,7 +22,7 @@ from qa.answer import Answer, Ask, Candidate, Citation, NoAnswer, Question
 from qa.confidence import Evidence
 from server.pages import articles as article_pages
 from server.pages import cut
-from server.pages.cut import PART_CHARACTERS, Part, parts, places
+from server.pages.cut import PART_CHARACTERS, Part, around, parts, places
 from server.pages.paths import web_address
 from server.pages.render import HEADERS, STATIC
 from server.pages.routes import routes
@@ -194,6 +194,17 @@ def test_quote_behind_an_emoji_is_marked_at_its_place(tmp_path: Path) -> None:
         link = next(link for link in page.links() if "#quote" in link)
         article = read(client.get(link))
     assert (page.marks, article.marks) == (["in 1648 🕊"], ["in 1648 🕊"])
+
+
+def test_quote_in_the_passage_it_was_found_in_or_else_in_its_sentence() -> None:
+    citation = {"article": "a", "start": 25, "end": 29, "sentence": "It was here.", "sentence_start": 18}
+    hits = [
+        {"article": "b", "start": 20, "end": 40, "text": "another article"},
+        {"article": "a", "start": 0, "end": 28, "text": "a passage that ends within it"},
+        {"article": "a", "start": 10, "end": 34, "text": "Before. It was here. After."},
+    ]
+    assert around(citation, hits) == ("Before. It was ", "here", ". After.")  # type: ignore[arg-type]
+    assert around(citation, hits[:2]) == ("It was ", "here", ".")  # type: ignore[arg-type]
 
 
 def test_places_that_say_the_same_and_other_answers(tmp_path: Path) -> None:
@@ -816,6 +827,7 @@ def test_csp_allows_no_inline_script_or_style_and_nothing_from_elsewhere() -> No
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
     }
+    assert HEADERS["Referrer-Policy"] == "same-origin"
 
 
 def test_vendored_files_are_those_that_were_vendored() -> None:
