@@ -1,6 +1,7 @@
 """Errors to responses: one JSON shape for all of them, and never a traceback."""
 
 import errno
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -111,6 +112,12 @@ def response_to(error: Exception) -> JSONResponse:
         return _response(507, "disk_full", "the disk is full; make room and send this again")
     _logger.error("unexpected error", exc_info=error)
     return _response(500, "internal_error", "something went wrong on our side; the server's log says what")
+
+
+def error_json(error: Exception) -> ErrorJSON:
+    """What the response to an error says, to stand among answers."""
+    told: ErrorJSON = json.loads(bytes(response_to(error).body))
+    return told
 
 
 def _response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -1,11 +1,13 @@
 """Routes that ask, search and verify."""
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
 
 from index.article import Article
 from index.errors import InvalidInput, UnreadableArticle
@@ -14,9 +16,22 @@ from index.library import Library, check_question
 from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute
-from server.errors import declared
+from server.errors import declared, error_json
 from server.service import ArrivedOf, Service, ServiceOf
-from server.wire import AskBody, CitationBody, ReadBody, Record, SearchBody, SearchJSON
+from server.wire import (
+    AnswersJSON,
+    AskBody,
+    Asking,
+    BatchBody,
+    CitationBody,
+    ErrorJSON,
+    ReadBody,
+    Record,
+    SearchBody,
+    SearchJSON,
+)
+
+LINES = "application/x-ndjson"
 
 _LEAST_BUDGET_MS = 0.001
 """What is left to a question whose turn comes just in time; a budget is more than 0."""
@@ -24,16 +39,36 @@ _LEAST_BUDGET_MS = 0.001
 router = APIRouter(route_class=JSONRoute, tags=["questions"])
 
 
-@router.post("/v1/ask", summary="Answer a question", responses=declared(413, 415, 421, 422, 429, 500, 503))
-async def ask_question(body: AskBody, service: ServiceOf, arrived: ArrivedOf) -> AnswerJSON:
+_AS_LINES = {
+    "content": {LINES: {"schema": {"type": "string"}}},
+    "description": f"The answer, or those of a list of questions; with `Accept: {LINES}` one a line",
+}
+
+
+@router.post(
+    "/v1/ask",
+    summary="Answer a question, or several",
+    response_model=AnswerJSON | AnswersJSON,
+    responses={200: _AS_LINES, **declared(413, 415, 421, 422, 429, 500, 503)},
+)
+async def ask_questions(body: Asking, request: Request, service: ServiceOf, arrived: ArrivedOf) -> object:
     """Answer with a quote out of the articles, or say why there is none.
 
     Offsets are half-open and in Unicode code points of the article's text; JavaScript counts UTF-16 units.
 
     `budget_ms` counts from the arrival of the request. Where it is used up before the question has its turn, the
     response is 503 `out_of_time` at that moment, since nothing was read; otherwise at least the first passages are.
+
+    Several questions, up to 100, wait in one place for a turn each, between which others have theirs. With
+    `Accept: application/x-ndjson` each is answered on a line of its own, as soon as it is.
     """
-    return await ask(body, service, arrived)
+    if isinstance(body, AskBody):
+        return await ask(body, service, arrived)
+    answers = _answers(body, service, arrived)
+    if LINES not in request.headers.get("accept", ""):
+        return {"answers": [answer async for answer in answers]}
+    # The place in the queue, or the refusal of one, comes with the first, before the response begins.
+    return StreamingResponse(_lines(await anext(answers), answers), media_type=LINES)
 
 
 @router.post("/v1/read", summary="Answer a question from texts", responses=declared(413, 415, 421, 422, 429, 500, 503))
@@ -55,7 +90,7 @@ async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> 
     return await _asked(question, service, arrived)
 
 
-@router.post("/v1/search", summary="Find passages", responses=declared(413, 415, 421, 422, 429, 500))
+@router.post("/v1/search", summary="Find passages", responses=declared(413, 415, 421, 422, 429, 500, 503))
 async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
     """The k passages most likely to hold the answer, best first, without reading them."""
     check_question(body.question)
@@ -85,9 +120,35 @@ async def ask(body: AskBody, service: Service, arrived: float | None = None) -> 
 
 async def _asked(question: Question, service: Service, arrived: float) -> AnswerJSON:
     check_question(question.text)
-    deadline = math.inf if question.budget_ms is None else arrived + question.budget_ms / 1000
     with service.queue.place():
-        return await service.inference.run_by(deadline, _answer, service.ask, question, deadline)
+        return await _answered(question, service, arrived)
+
+
+async def _answered(question: Question, service: Service, arrived: float) -> AnswerJSON:
+    deadline = math.inf if question.budget_ms is None else arrived + question.budget_ms / 1000
+    return await service.inference.run_by(deadline, _answer, service.ask, question, deadline)
+
+
+async def _answers(body: BatchBody, service: Service, arrived: float) -> AsyncIterator[AnswerJSON | ErrorJSON]:
+    with service.queue.place():
+        for one in body.questions:
+            try:
+                check_question(one.question)
+                answer: AnswerJSON | ErrorJSON = await _answered(one.made(), service, arrived)
+            except Exception as error:
+                answer = error_json(error)
+            yield answer
+            arrived = perf_counter()
+
+
+async def _lines(first: object, others: AsyncIterator[object]) -> AsyncIterator[str]:
+    yield _line(first)
+    async for answer in others:
+        yield _line(answer)
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def _texts(records: Sequence[Record]) -> Iterator[Article]:

@@ -15,10 +15,11 @@ from index.filter import Filter
 from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
 from qa.answer import Question
 from qa.confidence import DEFAULT_HITS
-from qa.wire import ArticleSummaryJSON, HitJSON
+from qa.wire import AnswerJSON, ArticleSummaryJSON, HitJSON
 
 MAX_FILTER_ITEMS = 1_000
 MAX_RECORDS = 1_000
+MAX_QUESTIONS = 100
 MAX_PAGE = 1_000
 MAX_QUOTE_CHARACTERS = 100_000
 MAX_FIELD_CHARACTERS = 10_000
@@ -96,12 +97,6 @@ class AskBody(SearchBody):
     threshold: Share | None = None
     budget_ms: Budget | None = None
     exhaustive: bool = False
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"question": "When was the treaty signed?", "k": 10, "filter": {"sources": ["Reuters"]}}]
-        }
-    )
 
     def made(self) -> Question:
         return Question(self.question, self.k, self.made_filter(), self.threshold, self.budget_ms, self.exhaustive)
@@ -203,8 +198,16 @@ class ReadBody(_Body):
     )
 
 
+class BatchBody(_Body):
+    """Questions to answer one after the other, each as if it were alone, but that `budget_ms` counts from when the one
+    before it is done with."""
+
+    questions: Annotated[list[AskBody], Field(min_length=1, max_length=MAX_QUESTIONS)]
+
+
 _ONE, _SEVERAL = "one record", "list of records"
-UNION_TAGS = frozenset({_ONE, _SEVERAL})
+_QUESTION, _BATCH = "one question", "list of questions"
+UNION_TAGS = frozenset({_ONE, _SEVERAL, _QUESTION, _BATCH})
 """What pydantic puts into the place of a fault without its being a part of the request."""
 
 
@@ -231,6 +234,28 @@ Records = Annotated[
             "several": {
                 "summary": "A list of records",
                 "value": [{"url": "https://example.org/a", "text": "First text."}, {"text": "Second text."}],
+            },
+        }
+    ),
+]
+
+
+def _asking_tag(body: object) -> str:
+    return _BATCH if isinstance(body, dict) and "questions" in body else _QUESTION
+
+
+Asking = Annotated[
+    Annotated[AskBody, Tag(_QUESTION)] | Annotated[BatchBody, Tag(_BATCH)],
+    Discriminator(_asking_tag),
+    Body(
+        openapi_examples={
+            "one": {
+                "summary": "One question",
+                "value": {"question": "When was the treaty signed?", "k": 10, "filter": {"sources": ["Reuters"]}},
+            },
+            "several": {
+                "summary": "Up to 100",
+                "value": {"questions": [{"question": "When was it signed?"}, {"question": "Who expected it?", "k": 5}]},
             },
         }
     ),
@@ -265,6 +290,12 @@ class ErrorJSON(TypedDict):
     """Every response that is no success."""
 
     error: ErrorBodyJSON
+
+
+class AnswersJSON(TypedDict):
+    """What each question of a list is answered with, in their order: where it alone would have been refused, that."""
+
+    answers: list[AnswerJSON | ErrorJSON]
 
 
 class SearchJSON(TypedDict):

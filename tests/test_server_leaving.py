@@ -1,21 +1,18 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from conftest import ToyEmbedder
-from test_server_toys import TREATY, listening
+from test_server_toys import TREATY, Places, listening
 
 from index.article import make_article
 from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
-from server.admission import Queue
 from server.app import create_app
 from server.leaving import Leaving
 
@@ -24,12 +21,11 @@ SECONDS = 30
 
 
 class Reading:
-    """An `ask` that reads for the question "first" until it is told to go on, and the places of a queue."""
+    """An `ask` that reads for the question "first" until it is told to go on."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.begun, self.go_on = threading.Event(), threading.Event()
-        self.waiting, self.freed = threading.Event(), threading.Event()
 
     def __call__(self, question: Question) -> Answer:
         self.asked.append(question.text)
@@ -37,19 +33,6 @@ class Reading:
             self.begun.set()
             assert self.go_on.wait(SECONDS)
         return Answer(question.text, None, NoAnswer.NOTHING_ANSWERS, 0.0, (), (), 0, True, {})
-
-    @contextmanager
-    def place(self, queue: Queue) -> Iterator[None]:
-        try:
-            with PLACE(queue):
-                if self.begun.is_set():
-                    self.waiting.set()
-                yield
-        finally:
-            self.freed.set()
-
-
-PLACE = Queue.place
 
 
 def request(method: str, path: str, body: bytes = b"") -> bytes:
@@ -69,7 +52,7 @@ def test_what_waits_for_a_client_that_has_left_is_not_done(
 ) -> None:
     """Over a real connection, since only those can be closed."""
     reading = Reading()
-    monkeypatch.setattr(Queue, "place", lambda queue: reading.place(queue))
+    places = Places(monkeypatch)
     with Library(tmp_path / "library", ToyEmbedder(), create=True) as library, ThreadPoolExecutor(1) as other:
         library.add([make_article(str(TREATY["text"]), id="treaty-1648")])
         with (
@@ -80,9 +63,10 @@ def test_what_waits_for_a_client_that_has_left_is_not_done(
             try:
                 assert reading.begun.wait(SECONDS)
                 with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+                    assert places.taken.acquire(timeout=SECONDS)
                     connection.sendall(second)
-                    assert reading.waiting.wait(SECONDS)
-                assert reading.freed.wait(SECONDS)
+                    assert places.taken.acquire(timeout=SECONDS)
+                assert places.given_back.acquire(timeout=SECONDS)
             finally:
                 reading.go_on.set()
             assert first.result(SECONDS).status_code == 200

@@ -3,7 +3,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import ToyEmbedder
-from test_server_toys import TREATY, error, quoting
+from test_server_toys import TREATY, Places, error, quoting
 
 from index.article import make_article
 from index.errors import InvalidInput, ModelNotFound
 from index.library import Library
 from qa.answer import Ask
 from server import run as module
-from server.admission import Queue
 from server.run import Server, run
 from server.service import Service
 
@@ -55,23 +53,23 @@ Visited = Callable[..., Any]
 @pytest.fixture
 def visited(library: Library, monkeypatch: pytest.MonkeyPatch) -> Visited:
     """Serve in this thread, as signals need it, for a visitor in another one; returns what the visitor does. It is
-    given a client, and an event that says that the server knows it shall end."""
+    given a client, and an event that says that the server has begun to end."""
     ports: SimpleQueue[int] = SimpleQueue()
     servers: list[Server] = []
     ending = threading.Event()
-    startup, handle_exit = Server.startup, Server.handle_exit
+    startup, shutdown = Server.startup, Server.shutdown
 
     async def noted_startup(server: Server, sockets: Any = None) -> None:
         await startup(server, sockets)
         servers.append(server)
         ports.put(server.servers[0].sockets[0].getsockname()[1])
 
-    def noted_exit(server: Server, *arguments: Any) -> None:
-        handle_exit(server, *arguments)
+    async def noted_shutdown(server: Server, sockets: Any = None) -> None:
         ending.set()
+        await shutdown(server, sockets)
 
     monkeypatch.setattr(Server, "startup", noted_startup)
-    monkeypatch.setattr(Server, "handle_exit", noted_exit)
+    monkeypatch.setattr(Server, "shutdown", noted_shutdown)
 
     def visit_one(visit: Visit) -> Any:
         port = ports.get(timeout=SECONDS)
@@ -154,10 +152,13 @@ def test_told_to_end_it_finishes_what_it_has_accepted(visited: Visited, library:
             assert reading.begun.wait(SECONDS)
             os.kill(os.getpid(), number)
             assert ending.wait(SECONDS)
-            refused = [client.get("/v1/ready"), client.post("/v1/ask", json=ASKING), client.get("/v1/ready")]
-            assert client.get("/v1/health").status_code == 200
-            assert client.get("/v1/articles/treaty-1648").json()["text"] == TREATY["text"]
-            reading.go_on.set()
+            try:
+                refused = [client.get("/v1/ready"), client.post("/v1/ask", json=ASKING)]
+                refused.append(httpx2.get(client.base_url.join("/v1/ready")))  # over a connection that is made only now
+                assert client.get("/v1/health").status_code == 200
+                assert client.get("/v1/articles/treaty-1648").json()["text"] == TREATY["text"]
+            finally:
+                reading.go_on.set()
             return refused, [one.result(SECONDS) for one in accepted]
 
     refused, answered = visited(visit, ask)
@@ -176,28 +177,20 @@ def test_it_does_not_wait_longer_than_it_may(visited: Visited, monkeypatch: pyte
     monkeypatch.setattr(module, "GRACE_SECONDS", 0)
     monkeypatch.setattr(module, "LINGER_SECONDS", 0)
     reading = Blocked()
-    taken = threading.Semaphore(0)
-    place, close = Queue.place, Service.close
-
-    @contextmanager
-    def noted_place(queue: Queue) -> Iterator[None]:
-        with place(queue):
-            taken.release()
-            yield
+    places = Places(monkeypatch)
+    close = Service.close
 
     def late_close(service: Service) -> None:
         reading.go_on.set()
         close(service)
 
-    monkeypatch.setattr(Queue, "place", noted_place)
     monkeypatch.setattr(Service, "close", late_close)
 
     def visit(client: httpx2.Client, _: threading.Event) -> list[httpx2.Response]:
         with ThreadPoolExecutor(2) as others:
             accepted = [others.submit(client.post, "/v1/ask", json=ASKING) for _ in range(2)]
             assert reading.begun.wait(SECONDS)
-            assert taken.acquire(timeout=SECONDS)
-            assert taken.acquire(timeout=SECONDS)
+            assert all(places.taken.acquire(timeout=SECONDS) for _ in accepted)
             os.kill(os.getpid(), signal.SIGTERM)
             return [one.result(SECONDS) for one in accepted]
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from conftest import ToyEmbedder
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from index.library import Library
 from qa.answer import Answer, Ask, Candidate, Citation, Question
 from qa.confidence import Evidence
+from server.admission import Queue
 from server.app import create_app
 
 TREATY = {
@@ -61,6 +63,25 @@ def error(response: Any) -> dict[str, Any]:
     assert list(body) == ["error"]
     assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
     return body["error"]
+
+
+class Places:
+    """What becomes of the places of queues: `taken` and `given_back` are released once for each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken, self.given_back = threading.Semaphore(0), threading.Semaphore(0)
+        place = Queue.place
+
+        @contextmanager
+        def noted(queue: Queue) -> Iterator[None]:
+            with place(queue):
+                self.taken.release()
+                try:
+                    yield
+                finally:
+                    self.given_back.release()
+
+        monkeypatch.setattr(Queue, "place", noted)
 
 
 @contextmanager
