@@ -13,6 +13,8 @@ from urllib.parse import quote, unquote
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 from test_server_toys import RECIPE, TREATY, serving
 
 from index.feedback import Verdict
@@ -22,8 +24,9 @@ from qa.answer import Answer, Ask, Candidate, Citation, NoAnswer, Question
 from qa.confidence import Evidence
 from server.pages import articles as article_pages
 from server.pages import cut
-from server.pages.cut import PART_CHARACTERS, Part, around, parts, places
+from server.pages.cut import PART_CHARACTERS, Part, around, parts
 from server.pages.paths import web_address
+from server.pages.places import MAX_PLACES, places
 from server.pages.render import HEADERS, STATIC
 from server.pages.routes import routes
 from server.pages.words import date_words, sureness
@@ -321,7 +324,8 @@ def test_a_fault_of_ours_says_nothing_of_itself(tmp_path: Path, caplog: pytest.L
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/nowhere", 404), ("/articles/none", 404), ("/remove?id=none", 404), ("/remove", 422)]
+    ("path", "status"),
+    [("/nowhere", 404), ("/articles/none", 404), ("/remove?id=none", 404), ("/remove", 422), ("/feedback", 405)],
 )
 def test_nothing_there(tmp_path: Path, path: str, status: int) -> None:
     with browsing(tmp_path) as client:
@@ -506,7 +510,7 @@ def test_while_another_process_writes(tmp_path: Path) -> None:
     with browsing(tmp_path, TREATY) as client, write_lock(tmp_path / "library"):
         response = client.post("/remove", data={"id": "treaty-1648"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-    assert "The library is busy" in read(response).text
+    assert "Not just now" in read(response).text
 
 
 # Feedback
@@ -589,6 +593,24 @@ def test_feedback_that_is_refused(tmp_path: Path, change: dict[str, str], status
 )
 def test_places(quote: str, found: list[tuple[int, int]]) -> None:
     assert places("Not in 1648. In war in 1648, again", quote) == [Part(*place) for place in found]
+
+
+@given(st.text("ab \n\u00a0🕊.", max_size=60), st.data())
+def test_places_are_the_words_whatever_is_between_them(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    found = places(text, text[start:end])
+    assert {" ".join(text[place.start : place.end].split()) for place in found} <= {" ".join(text[start:end].split())}
+    stripped = text[start:end].strip()
+    begins = start + text[start:end].find(stripped)
+    whole = not re.match(r"\w", text[begins + len(stripped) :]) and not re.search(r"\w$", text[:begins])
+    if stripped and whole and len(found) < MAX_PLACES:
+        assert Part(begins, begins + len(stripped)) in found
+
+
+def test_places_in_a_long_text_of_one_word() -> None:
+    assert places("a " * 100_000 + "b", "a " * 50_000 + "b") == [Part(100_000, 200_001)]
+    assert places("a\n" * 100, "a") == [Part(at, at + 1) for at in range(0, 2 * MAX_PLACES, 2)]
 
 
 # Only from here

@@ -1,8 +1,6 @@
 """Texts cut where a page needs it. Offsets are code points, so that this is not for the browser to do."""
 
-import re
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from qa.wire import CitationJSON, HitJSON
@@ -12,8 +10,6 @@ PART_CHARACTERS = 100_000
 
 _SLACK_CHARACTERS = 2_000
 """How much earlier than that a part may end so as to end with a line, or else a word."""
-
-_MAX_PLACES = 20
 
 _EXCERPT_CHARACTERS = 150
 """Shown on each side of a quote to tell its places apart."""
@@ -64,15 +60,3 @@ def parts(text: str) -> list[Part]:
         found.append(Part(start, end))
         start = end
     return [*found, Part(start, len(text))]
-
-
-def places(text: str, quote: str) -> list[Part]:
-    """Where the words of the quote stand, none cut in two, at most 20 places: the spaces between them may differ, as a
-    browser changes line ends."""
-    words = quote.split()
-    if not words:
-        return []
-    before = r"(?<!\w)" if re.match(r"\w", words[0]) else ""
-    after = r"(?!\w)" if re.search(r"\w$", words[-1]) else ""
-    matches = re.finditer(before + r"\s+".join(map(re.escape, words)) + after, text)
-    return [Part(*match.span()) for match in islice(matches, _MAX_PLACES)]

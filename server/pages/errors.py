@@ -1,6 +1,7 @@
 """Errors to pages: what the API says, for who asks for a page."""
 
 import json
+from urllib.parse import quote as percent_encode
 
 from fastapi.responses import Response
 from starlette.datastructures import Headers, QueryParams
@@ -16,7 +17,7 @@ _HEADINGS = {
     413: "This is too large",
     429: "Too many are asking at once",
     500: "Something went wrong",
-    503: "The library is busy",
+    503: "Not just now",
     507: "The disk is full",
 }
 _HEADING = "This cannot be done as it stands"
@@ -28,11 +29,11 @@ def response_to(scope: Scope, error: Exception) -> Response:
     if scope["path"].startswith("/v1/") or "text/html" not in Headers(scope=scope).get("accept", ""):
         return told
     query = QueryParams(scope["query_string"])
-    here = scope["raw_path"].decode("ascii", "replace") + (f"?{query}" if query else "")
+    here = percent_encode(scope["path"]) + (f"?{query}" if query else "")
     return page(
         "error.html.jinja",
         told.status_code,
-        {name: value for name in ("Retry-After", "Allow") if (value := told.headers.get(name))},
+        {name: value for name, value in told.headers.items() if not name.startswith("content-")},
         heading=_HEADINGS.get(told.status_code, _HEADING),
         message=json.loads(bytes(told.body))["error"]["message"],
         retry_seconds=told.headers.get("Retry-After"),

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from index.errors import InvalidInput
 from qa.wire import ArticleJSON
 from server import articles, feedback
-from server.pages.cut import Part, places
+from server.pages.cut import Part
+from server.pages.places import places
 from server.pages.render import page
 from server.pages.site import checked, form_of, text_of
 from server.service import Service, ServiceOf
@@ -23,7 +24,7 @@ async def give_feedback(request: Request, service: ServiceOf) -> Response:
     async with form_of(request) as form:
         sent = {name: text_of(form, name) for name in form}
     article = await articles.show_article(sent["article"], service) if sent.get("article") else None
-    found = _places(article, sent)
+    found = await service.reads.run(_places, article, sent)
     if article and len(found) > 1:
         return page("places.html.jinja", sent=sent, article=article, places=found)
     return await _kept(sent, article, found, service)
