@@ -5,6 +5,7 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from ipaddress import ip_address
 from time import perf_counter
+from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -18,8 +19,21 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 read, memory holds it some four times over."""
 
 
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+}
+"""Of every response that does not set its own: opened as a page, it loads nothing and is in no other page's frame."""
+
+REQUEST_ID = "X-Request-ID"
+
+_TAKEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
 class Guard:
-    """Refuses strange hosts and large bodies, answers the errors nobody else did, and marks responses `nosniff`.
+    """Refuses strange hosts and large bodies, answers the errors nobody else did, and gives every response its
+    `HEADERS` and the request's id: the client's own where it is one that can stand in any log, else a new one.
 
     With `local_only` the Host header must name this machine. Otherwise any web page could have its own name resolve
     to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser. `respond` makes the response to an
@@ -40,7 +54,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})["arrived"] = perf_counter()
+        request_id = _request_id(Headers(scope=scope).get(REQUEST_ID, ""))
+        scope.setdefault("state", {}).update(arrived=perf_counter(), request_id=request_id)
         received = 0
         started = False
 
@@ -55,7 +70,10 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
@@ -89,6 +107,10 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _request_id(given: str) -> str:
+    return given if _TAKEN_ID.fullmatch(given) else uuid4().hex
 
 
 def _host(header: str) -> str:

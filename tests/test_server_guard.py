@@ -1,9 +1,11 @@
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from test_server_toys import TREATY, error, serving
 
 from server.guard import MAX_BODY_BYTES, Guard, is_loopback
@@ -142,12 +144,53 @@ def test_is_loopback(host: str, local: bool) -> None:
         ("POST", "/v1/ask", 415),
     ],
 )
-def test_nothing_is_to_be_sniffed_and_no_other_origin_let_in(
+def test_no_response_is_a_page_and_no_other_origin_is_let_in(
     tmp_path: Path, method: str, path: str, status: int
 ) -> None:
     with serving(tmp_path) as client:
         response = client.request(method, path, headers={"origin": "https://example.org"})
     assert response.status_code == status
     assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["content-security-policy"] == (
+        "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
     assert response.headers["content-type"] == "application/json"
     assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_a_response_keeps_the_headers_it_has(tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Response(headers={"Referrer-Policy": "same-origin"})(scope, receive, send)
+
+    guarded = Guard(app, MAX_BODY_BYTES, local_only=True, respond=response_to)
+    start, _ = send_chunks(guarded, iter([]), HEADERS)
+    headers = [value for name, value in start["headers"] if name == b"referrer-policy"]
+    assert headers == [b"same-origin"]
+
+
+@pytest.mark.parametrize("path", ["/v1/health", "/nowhere"])
+@pytest.mark.parametrize("given", ["a", "01JD.x_Y-9", "x" * 64])
+def test_a_request_keeps_its_id(tmp_path: Path, path: str, given: str) -> None:
+    with serving(tmp_path) as client:
+        assert client.get(path, headers={"x-request-id": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", "a\tb", "<script>", "a,b", "ü".encode()])
+def test_a_request_without_a_fit_id_is_given_one(tmp_path: Path, given: str | bytes | None) -> None:
+    headers = {} if given is None else {"x-request-id": given}
+    with serving(tmp_path) as client:
+        made = [client.get("/v1/health", headers=headers).headers["x-request-id"] for _ in range(2)]
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+    assert made[0] != made[1]
+
+
+def test_the_id_is_known_while_the_request_is_worked_at() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["state"]["request_id"])
+
+    guarded = Guard(app, MAX_BODY_BYTES, local_only=True, respond=response_to)
+    send_chunks(guarded, iter([]), [*HEADERS, (b"x-request-id", b"a")])
+    assert seen == ["a"]
