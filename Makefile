@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench bench-index crash baseline clean
+.PHONY: help demo test lint types check bench bench-index crash baseline openapi clean
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   the figures of the README, from the benchmark data (see CONTRIBUTING.md)"
 	@echo "make bench-index   the index's figures: types, a library of a million passages, filters"
 	@echo "make crash   kill a library that is being written to, 200 times, and count what was lost"
+	@echo "make openapi   keep the description of the HTTP interface, which a test holds later versions to"
 	@echo "make baseline   keep how the questions in seeds/ are answered today, which tests hold later versions to"
 
 $(BIN)/.installed: pyproject.toml
@@ -51,6 +52,9 @@ baseline: $(BIN)/.installed
 	rm -rf build/seeds
 	$(BIN)/pullquote --library build/seeds add seeds/articles
 	$(BIN)/pullquote --library build/seeds eval seeds/questions.jsonl --out seeds/baseline.json
+
+openapi: $(BIN)/.installed
+	$(BIN)/python -m tests.openapi
 
 clean:
 	rm -rf build
