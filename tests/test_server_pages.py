@@ -499,6 +499,22 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     assert "This is too large the body is larger than 1,000 bytes" in read(response).text
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "message"),
+    [
+        ("multipart/form-data", b"text=x", 400, "Missing boundary in multipart"),
+        ("multipart/form-data; boundary=x", b"--xnonsense", 400, "multipart"),
+        ("application/x-www-form-urlencoded", b"&".join(b"a=1" for _ in range(21)), 400, "Too many fields"),
+        ("text/plain", b"text=x", 422, "there is no text"),
+    ],
+)
+def test_forms_that_are_none(tmp_path: Path, content_type: str, body: bytes, status: int, message: str) -> None:
+    with browsing(tmp_path) as client:
+        response = client.post("/articles", content=body, headers={"content-type": content_type})
+    assert response.status_code == status
+    assert message in read(response).text
+
+
 def test_remove(tmp_path: Path) -> None:
     with browsing(tmp_path, TREATY, RECIPE) as client:
         form = read(client.get("/remove", params={"id": RECIPE["id"]}))
