@@ -20,6 +20,7 @@ from server.guard import MAX_BODY_BYTES, Guard
 from server.leaving import Leaving
 from server.pages.errors import response_to
 from server.pages.routes import routes as pages
+from server.patience import Patience
 from server.service import Service, ServiceOf
 from server.wire import HealthJSON, ReadyJSON
 
@@ -73,6 +74,7 @@ def create_app(
         middleware=[
             Middleware(Leaving),
             Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only, respond=response_to),
+            Middleware(Patience),
         ],
         exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},
         redirect_slashes=False,

@@ -23,7 +23,7 @@ Id = Annotated[str, Path(description="The article's id, percent-encoded; it may 
 router = APIRouter(route_class=JSONRoute, tags=["articles"])
 
 
-@router.post("/v1/articles", summary="Add articles", responses=declared(413, 415, 421, 422, 429, 500, 503, 507))
+@router.post("/v1/articles", summary="Add articles", responses=declared(408, 413, 415, 421, 422, 429, 500, 503, 507))
 async def add_articles(body: Records, service: ServiceOf) -> AdditionsJSON:
     """Add a record, or a list of up to 1,000. The response comes when all are safely stored, and is in their order.
 

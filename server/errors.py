@@ -69,6 +69,7 @@ _MESSAGES = {
 
 _DESCRIPTIONS = {
     404: "The article is not in the library",
+    408: "The request took too long to arrive",
     413: "The body is too large",
     415: "The body is not declared to be JSON",
     421: "The host in the URL is not this machine",

@@ -49,7 +49,7 @@ _AS_LINES = {
     "/v1/ask",
     summary="Answer a question, or several",
     response_model=AnswerJSON | AnswersJSON,
-    responses={200: _AS_LINES, **declared(413, 415, 421, 422, 429, 500, 503)},
+    responses={200: _AS_LINES, **declared(408, 413, 415, 421, 422, 429, 500, 503)},
 )
 async def ask_questions(body: Asking, request: Request, service: ServiceOf, arrived: ArrivedOf) -> object:
     """Answer with a quote out of the articles, or say why there is none.
@@ -71,7 +71,9 @@ async def ask_questions(body: Asking, request: Request, service: ServiceOf, arri
     return StreamingResponse(_lines(await anext(answers), answers), media_type=LINES)
 
 
-@router.post("/v1/read", summary="Answer a question from texts", responses=declared(413, 415, 421, 422, 429, 500, 503))
+@router.post(
+    "/v1/read", summary="Answer a question from texts", responses=declared(408, 413, 415, 421, 422, 429, 500, 503)
+)
 async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> AnswerJSON:
     """Answer with a quote out of the texts that come with the question, or say why there is none. Nothing is stored,
     and the library has no part in it.
@@ -90,7 +92,7 @@ async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> 
     return await _asked(question, service, arrived)
 
 
-@router.post("/v1/search", summary="Find passages", responses=declared(413, 415, 421, 422, 429, 500, 503))
+@router.post("/v1/search", summary="Find passages", responses=declared(408, 413, 415, 421, 422, 429, 500, 503))
 async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
     """The k passages most likely to hold the answer, best first, without reading them."""
     check_question(body.question)
@@ -98,7 +100,7 @@ async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
         return await service.inference.run(_hits, service.library, body.question, body.k, body.made_filter())
 
 
-@router.post("/v1/verify", summary="Check a citation", responses=declared(413, 415, 421, 422, 500))
+@router.post("/v1/verify", summary="Check a citation", responses=declared(408, 413, 415, 421, 422, 500))
 async def verify(body: CitationBody, service: ServiceOf) -> VerificationJSON:
     """Whether a quote still stands at its place: valid, stale (the article is there, the quote is not at its place or
     the text has changed) or unknown (the article is not in the library).

@@ -99,7 +99,7 @@ def test_every_response_is_described(tmp_path: Path) -> None:
 def test_the_errors_that_bodies_can_have_are_declared(tmp_path: Path) -> None:
     for place, operation in operations(tmp_path).items():
         if place[1] == "post":
-            assert {"413", "415", "421", "422", "500"} <= set(operation["responses"]), place
+            assert {"408", "413", "415", "421", "422", "500"} <= set(operation["responses"]), place
 
 
 def test_every_example_is_accepted(tmp_path: Path) -> None:
