@@ -29,7 +29,7 @@ from server.pages.paths import web_address
 from server.pages.places import MAX_PLACES, places
 from server.pages.render import HEADERS, STATIC
 from server.pages.routes import routes
-from server.pages.words import date_words, sureness
+from server.pages.words import date_words, percent, sureness
 
 BROWSER = {"accept": "text/html,application/xhtml+xml", "origin": "http://localhost", "sec-fetch-site": "same-origin"}
 QUESTION = "When was it signed?"
@@ -182,9 +182,8 @@ def test_answer(tmp_path: Path) -> None:
     assert "Answer in 1648 The treaty, Almanac, 24 October 1998 likely, 72 % sure" in page.text
     assert page.all("time") == [{"datetime": "1998-10-24"}]
     assert page.marks == ["in 1648"]
-    assert (
-        f"/articles/treaty-1648?start=14&end=21&q={quote(QUESTION, safe='').replace('%20', '+')}#quote" in page.links()
-    )
+    place = f"start=14&end=21&text_sha256={SHA256[:12]}&q=When+was+it+signed%3F#quote"
+    assert f"/articles/treaty-1648?{place}" in page.links()
     assert "https://example.org/treaty#:~:text=in%201648" in page.links()
     assert page.all("input", name="q")[0]["value"] == QUESTION
     assert "The one passage found was read." in page.text
@@ -218,7 +217,7 @@ def test_places_that_say_the_same_and_other_answers(tmp_path: Path) -> None:
     assert "It also stands here As said, it was in 1648." in page.text
     assert "Other answers Nobody doubtful, 20 % sure" in page.text
     assert page.marks == ["in 1648", "in 1648", "Nobody"]
-    places = [re.sub(r"&q=.*", "", link) for link in page.links() if "?start=" in link]
+    places = [re.sub(r"&text_sha256=.*", "", link) for link in page.links() if "?start=" in link]
     assert places == [
         *("/articles/treaty-1648?start=14&end=21", "/articles/treaty-1648?start=14&end=21"),
         *("/articles/treaty-later?start=16&end=23", "/articles/treaty-1648?start=14&end=21"),
@@ -402,6 +401,24 @@ def test_a_place_that_is_none_marks_nothing(tmp_path: Path, place: str) -> None:
     with browsing(tmp_path, TREATY) as client:
         page = read(client.get(f"/articles/treaty-1648?{place}"))
     assert page.marks == (["It "] if place == "end=3" else [])
+
+
+def test_nothing_is_marked_in_another_text_than_the_link_was_made_for(tmp_path: Path) -> None:
+    link = f"/articles/treaty-1648?start=14&end=21&text_sha256={SHA256[:12]}"
+    with browsing(tmp_path, TREATY) as client:
+        before = read(client.get(link))
+        client.post("/v1/articles", json={**TREATY, "text": "Another text has come, with other words."})
+        after = read(client.get(link))
+    told = "The article has changed since this link was made"
+    assert (before.marks, told in before.text) == (["in 1648"], False)
+    assert (after.marks, told in after.text, "Another text has come" in after.text) == ([], True, True)
+
+
+def test_characters_that_no_page_can_hold(tmp_path: Path) -> None:
+    with browsing(tmp_path, {"id": "a", "text": "One\r\ntwo\x0bthree\x0c\x1bfour\x85.", "title": "\x00\x07"}) as client:
+        response = client.get("/articles/a")
+    assert read(response).all("article")
+    assert "One\r\ntwo\ufffdthree\x0c\ufffdfour\ufffd." in response.text
 
 
 def test_long_article_is_shown_in_parts(tmp_path: Path) -> None:
@@ -921,6 +938,14 @@ def test_all_that_a_page_loads_is_here(tmp_path: Path) -> None:
 )
 def test_sureness(confidence: float, words: str) -> None:
     assert sureness(confidence) == words
+
+
+@pytest.mark.parametrize(
+    ("confidence", "number"),
+    [(1.0, "over 99"), (0.994, "99"), (0.5, "50"), (0.006, "1"), (0.004, "under 1"), (0, "under 1")],
+)
+def test_percent(confidence: float, number: str) -> None:
+    assert percent(confidence) == f"{number}\N{NO-BREAK SPACE}%"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from index.formats import FORMATS, guess, read
 from server import articles, questions
 from server.articles import Id
 from server.body import check_tokens
-from server.pages.cut import Part, marked, parts
+from server.pages.cut import Part, parts
 from server.pages.render import page
 from server.pages.site import checked, form_of, text_of
 from server.service import ServiceOf
@@ -39,24 +39,34 @@ async def list_articles(service: ServiceOf, q: str = "", offset: str = "0") -> R
 
 @router.get("/articles/{id:path}")
 async def show_article(
-    id: Id, service: ServiceOf, start: int = 0, end: int = 0, q: str = "", part: Annotated[int, Query(ge=1)] = 1
+    id: Id,
+    service: ServiceOf,
+    start: int = 0,
+    end: int = 0,
+    text_sha256: str = "",
+    q: str = "",
+    part: Annotated[int, Query(ge=1)] = 1,
 ) -> Response:
     """An article, or one part of a long one, with the slice from `start` to `end` marked; it is the part with the mark
-    that is shown. `q` is the question whose answer that is: then a better place can be given."""
+    that is shown. `text_sha256` begins as that of the text where the slice was right. `q` is the question whose answer
+    it is: then a better place can be given."""
     article = await articles.show_article(id, service)
-    text, all_parts = article["text"], parts(article["text"])
-    quote = Part(start, end) if 0 <= start < end <= len(text) else None
-    if quote:
+    text = article["text"]
+    changed = not article["text_sha256"].startswith(text_sha256)
+    quote = Part(start, end) if 0 <= start < end <= len(text) and not changed else Part(0, 0)
+    all_parts = parts(text)
+    if quote.end:
         part = next(number for number, one in enumerate(all_parts, start=1) if quote.start < one.end)
     part = min(part, len(all_parts))
     shown = all_parts[part - 1]
-    last = max(shown.end, quote.end) if quote else shown.end  # a quote is shown whole
-    shown_text = text[shown.start : last]
     return page(
         "article.html.jinja",
         article=article,
-        shown=marked(shown_text, quote.start - shown.start, quote.end - shown.start) if quote else (shown_text, "", ""),
-        quote=text[quote.start : quote.end] if quote else "",
+        changed=changed,
+        quote=text[quote.start : quote.end],
+        # A quote is shown whole. Where there is none, nothing is before it and all after it.
+        before=text[shown.start : quote.start],
+        after=text[max(shown.start, quote.end) : max(shown.end, quote.end)],
         q=q.strip(),
         part=part,
         parts=len(all_parts),

@@ -4,6 +4,9 @@ import re
 from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 
+SHA256_DIGITS = 12
+"""Of a text's SHA-256 in a URL, which people read: by chance, one text in 2**48 has the same."""
+
 _WEB = re.compile(r"https?://[^\x00-\x20]+", re.IGNORECASE)
 
 
@@ -12,9 +15,17 @@ def question_path(question: str) -> str:
     return f"/?{urlencode({'q': question})}"
 
 
-def article_path(id: str, start: int | None = None, end: int | None = None, question: str | None = None) -> str:
-    """The page of an article; with a slice, at the mark. With a question, the right place can be marked there."""
-    given = {"start": start, "end": end, "q": question}
+def article_path(
+    id: str,
+    start: int | None = None,
+    end: int | None = None,
+    text_sha256: str | None = None,
+    question: str | None = None,
+) -> str:
+    """The page of an article; with a slice, at the mark. With the text's SHA-256, nothing is marked in another text;
+    with a question, the right place can be marked there."""
+    digits = text_sha256 and text_sha256[:SHA256_DIGITS]
+    given = {"start": start, "end": end, "text_sha256": digits, "q": question}
     query = urlencode({name: value for name, value in given.items() if value is not None})
     return f"/articles/{percent_encode(id, safe='')}{'?' + query if query else ''}{'' if start is None else '#quote'}"
 

@@ -25,7 +25,7 @@ HEADERS = {
 
 _HASH_DIGITS = 12
 
-_UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNFIT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """What HTML cannot hold, or shows in no way."""
 
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")

@@ -27,8 +27,11 @@ def sureness(confidence: float) -> str:
     return next(words for least, words in SURENESS.items() if confidence >= least)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+def percent(confidence: float) -> str:
+    """A confidence in per cent. It is an estimate, so that none is shown as certain or impossible."""
+    shown = round(100 * confidence)
+    number = "under 1" if shown < 1 else "over 99" if shown > 99 else str(shown)
+    return f"{number}\N{NO-BREAK SPACE}%"
 
 
 def reason_words(reason: str) -> str:
