@@ -810,7 +810,7 @@ def harmless(page: Page) -> None:
         assert re.match(
             r"/(?!/)|#|https?://" if tag == "a" else r"/static/", href if tag in ("a", "link") else "/static/"
         )
-    assert len(page.all("script")) == 1
+    assert len(page.all("script")) == 2
 
 
 def pages_of(client: TestClient, article: str, question: str) -> Iterator[tuple[str, Page]]:
@@ -911,12 +911,14 @@ def test_stylesheets_and_icon_load_nothing_from_elsewhere() -> None:
 def test_all_that_a_page_loads_is_here(tmp_path: Path) -> None:
     with browsing(tmp_path) as client:
         page = read(client.get("/"))
-        loaded = [str(found["href"]) for found in page.all("link")] + [str(page.all("script")[0]["src"])]
+        loaded = [str(found["href"]) for found in page.all("link")] + [
+            str(found["src"]) for found in page.all("script")
+        ]
         kinds = [client.get(path).headers["content-type"].partition(";")[0] for path in loaded]
         fonts = [client.get(f"/static/vendor/{path.name}").headers["content-type"] for path in STATIC.rglob("*.woff2")]
         assert client.get("/static/../render.py").status_code == 404
         assert client.get("/static/%2e%2e/render.py").status_code == 404
-    assert kinds == ["image/svg+xml", "text/css", "text/css", "text/javascript"]
+    assert kinds == ["image/svg+xml", "text/css", "text/css", "text/javascript", "text/javascript"]
     assert fonts == ["font/woff2"] * 2
 
 
