@@ -15,6 +15,7 @@ from index.library import Library
 from qa.answer import Ask
 from server.admission import Door
 from server.app import create_app
+from server.connection import IDLE_SECONDS, Connection
 from server.guard import is_loopback
 from server.service import Service
 
@@ -23,9 +24,6 @@ GRACE_SECONDS = 10
 
 LINGER_SECONDS = 2
 """How long after that a response may take to be sent, and a request to come in whole, to be told to come again."""
-
-KEEP_ALIVE_SECONDS = 30
-"""How long an idle connection is kept for a client's next question."""
 
 _TICK_SECONDS = 0.1
 
@@ -55,7 +53,8 @@ def run(
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        http=Connection,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=LINGER_SECONDS,
     )
     # uvicorn repeats the signal that stopped it, and SIGTERM's usual effect would end the process before its caller

@@ -17,6 +17,7 @@ from index.errors import InvalidInput, ModelNotFound
 from index.library import Library
 from qa.answer import Ask
 from server import run as module
+from server.connection import Connection
 from server.run import Server, run
 from server.service import Service
 
@@ -103,6 +104,7 @@ def test_this_machine_is_served(library: Library, monkeypatch: pytest.MonkeyPatc
     assert (config.host, config.port) == (host, 8123)
     assert config.app.title == "Pullquote"
     assert config.server_header is False
+    assert config.http is Connection
 
 
 def test_while_loading_nothing_is_answered_that_needs_the_models(visited: Visited) -> None:

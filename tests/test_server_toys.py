@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 from conftest import ToyEmbedder
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp
 
 from index.library import Library
 from qa.answer import Answer, Ask, Candidate, Citation, Question
@@ -85,9 +85,9 @@ class Places:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[int]:
+def listening(app: ASGIApp, **settings: Any) -> Iterator[int]:
     """The port at which the app is served over real connections, as long as it takes."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none", **settings))
     started = threading.Event()
     startup = server.startup
 

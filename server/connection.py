@@ -1,0 +1,38 @@
+"""Connections that nothing comes or goes over are closed."""
+
+from asyncio import BaseTransport
+from math import inf
+
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+IDLE_SECONDS = 30
+"""How long the head of a request may take to arrive, beginning when the response before it was made; an idle connection
+is kept as long for a client's next question."""
+
+
+class Connection(H11Protocol):
+    """uvicorn's, which itself would wait forever for a first request, for the end of a head once it has begun, and for
+    a client to take what is left of a response."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._look_later(None, inf)
+
+    def on_response_complete(self) -> None:
+        cycle = self.cycle
+        super().on_response_complete()
+        self._look_later(cycle, inf)
+
+    def _look_later(self, last: RequestResponseCycle | None, unsent: float) -> None:
+        self.loop.call_later(IDLE_SECONDS, self._look, last, unsent)
+
+    def _look(self, last: RequestResponseCycle | None, unsent: float) -> None:
+        if self.cycle is not last:
+            return  # another request has begun
+        left = self.transport.get_write_buffer_size()
+        if left == 0:
+            self.transport.close()
+        elif left < unsent:
+            self._look_later(last, left)
+        else:
+            self.transport.abort()
