@@ -32,11 +32,14 @@ _WRITER_HEAP_BYTES = 64_000_000
 
 
 class LexicalIndex:
-    """A tantivy index in a directory; opened as it is there, or made empty."""
+    """A tantivy index in a directory; opened as it is there, or made empty. Without a path it is in memory alone."""
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        self.path = path
+    path: Path
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+            self.path = path
         self._words, self._stems = _analyzer(), _analyzer(tantivy.Filter.stemmer("english"))
         pairs = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         builder = tantivy.SchemaBuilder()
@@ -44,7 +47,7 @@ class LexicalIndex:
         for field in _BOOSTS:
             builder.add_text_field(field, tokenizer_name=f"pullquote_{field}", index_option="freq")
         self._schema = builder.build()
-        self._index = tantivy.Index(self._schema, path=str(path))
+        self._index = tantivy.Index(self._schema, path=None if path is None else str(path))
         self._index.config_reader(reload_policy="manual")  # no thread that watches the directory
         for field, analyzer in ((_STEMS, self._stems), (_WORDS, self._words), (_PAIRS, pairs)):
             self._index.register_tokenizer(f"pullquote_{field}", analyzer)

@@ -25,6 +25,7 @@ from index.errors import (
 )
 from index.feedback import Feedback, Place
 from index.filter import Filter
+from index.lexical import LexicalIndex
 from index.lock import write_lock
 from index.passage import Passage, Splitter
 from index.scratch import Scratch
@@ -43,6 +44,9 @@ _MAX_TITLE_CHARACTERS = 200
 """More of a title than this would crowd the passage out of the embedder's 256 tokens."""
 
 _MAX_NAMED = 5
+
+_ELSEWHERE = -1
+"""The key of no passage."""
 
 DATABASE = "pullquote.db"
 DENSE_WEIGHT_SETTING = "dense_weight"
@@ -251,27 +255,29 @@ class Library:
         ]
 
     def search_in(self, articles: Sequence[Article], question: str, k: int = 10) -> list[Hit]:
-        """The k passages of these articles that are nearest to the question in meaning, best first, ties in their
-        order. The articles need not be in the library, and nothing of them is kept.
+        """The k passages of these articles most likely to hold the answer, best first, ties in their order. The
+        articles need not be in the library, and nothing of them is kept.
 
-        `score` is the cosine as a share of the best passage's, and `lexical` is 0: among a few passages, maybe one, the
-        extremes and the rarity of words, which `search` goes by, say nothing. Raises InvalidInput as `search` does, and
-        where two articles have one id.
+        The k best by words are embedded, since to embed all would take longer than to read them. Their cosines are
+        scaled from 0, which stands for a passage about something else: among few, maybe one, their own extremes say
+        nothing. Raises InvalidInput as `search` does, and where two articles have one id.
         """
         check_k(k)
         check_question(question)
         if len({article.id for article in articles}) < len(articles):
             raise InvalidInput("two texts have the same id; leave one out, or give each its own")
         embedder, splitter = self._models()
-        passages = [passage for article in articles for passage in splitter.split(article)]
-        vectors = embedder.encode([storable(question), *map(embedded_text, passages)])
-        cosines = [float(cosine) for cosine in vectors[1:] @ vectors[0]]
-        best = max(cosines, default=0.0)
-        hits = [
-            Hit(passage, max(0.0, cosine / best) if best > 0 else 0.0, cosine, 0.0)
-            for passage, cosine in zip(passages, cosines, strict=True)
+        passages = dict(enumerate(passage for article in articles for passage in splitter.split(article)))
+        words = LexicalIndex()
+        words.update(passages.items(), [])
+        lexical = words.search(question, k)
+        chosen = [*lexical, *(key for key in passages if key not in lexical)][:k]
+        vectors = embedder.encode([storable(question), *(embedded_text(passages[key]) for key in chosen)])
+        dense = dict(zip(chosen, (vectors[1:] @ vectors[0]).tolist(), strict=True))
+        ranked = fuse({_ELSEWHERE: 0.0, **dense}, lexical, self.dense_weight)
+        return [
+            Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key != _ELSEWHERE
         ]
-        return sorted(hits, key=lambda hit: -hit.dense)[:k]
 
     @property
     def dense_weight(self) -> float:

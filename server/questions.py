@@ -78,8 +78,8 @@ async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> 
     """Answer with a quote out of the texts that come with the question, or say why there is none. Nothing is stored,
     and the library has no part in it.
 
-    Offsets are of these texts. Their passages are put in order by meaning alone. The confidence was fitted on passages
-    that were found in a library, and is less to be relied on here.
+    Offsets are of these texts. Of their passages the k best by words are put in order by words and meaning, then read
+    as the library's are. The confidence was fitted on passages found in a library, and is less to be relied on here.
     """
     question = Question(
         body.question,

@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import ToyEmbedder
 
 from index import derived
 from index import library as library_module
 from index.article import Article, make_article
-from index.embed import Embedder
+from index.embed import Embedder, Vectors
 from index.errors import (
     ArticleNotFound,
     InvalidInput,
@@ -488,12 +489,22 @@ class TestSearch:
 class TestSearchIn:
     """Articles that come with the question."""
 
-    def test_nearest_first(self, library: Library, articles: list[Article]) -> None:
-        hits = library.search_in(articles, "Nobody was killed when the ferry hit the breakwater in fog.", 3)
+    def test_best_first(self, library: Library, articles: list[Article]) -> None:
+        hits = library.search_in(articles, "Nobody was killed when the ferry hit the breakwater in fog.")
         assert hits[0].passage.article.id == "ferry"
-        assert [hit.dense for hit in hits] == sorted((hit.dense for hit in hits), reverse=True)
-        assert [hit.score for hit in hits] == [max(0.0, hit.dense / hits[0].dense) for hit in hits]
-        assert [hit.lexical for hit in hits] == [0.0, 0.0, 0.0]
+        assert hits[0].lexical > 0
+        assert hits[0].score == 1.0
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert len(hits) == 4
+
+    def test_scores_are_shares_of_the_best(self, library: Library) -> None:
+        """Also of one passage alone, and where no word is shared."""
+        texts = [make_article("The ferry sank."), make_article("Kettles melt.")]
+        vectors = ToyEmbedder().encode(["ferry", "The ferry sank."])
+        [hit] = library.search_in(texts[:1], "ferry")
+        assert (hit.score, hit.dense) == (1.0, pytest.approx(float(vectors[0] @ vectors[1])))
+        [hit] = library.search_in(texts[:1], "melting")
+        assert (hit.score, hit.lexical) == (pytest.approx(0.4 if hit.dense > 0 else 0.0), 0.0)
 
     def test_nothing_is_kept(self, library: Library, articles: list[Article]) -> None:
         library.search_in(articles, "Where is the ferry?")
@@ -520,10 +531,19 @@ class TestSearchIn:
         texts = [make_article("The ferry sank.", id=id) for id in "cab"]
         assert [hit.passage.article.id for hit in library.search_in(texts, "ferry")] == ["c", "a", "b"]
 
-    def test_what_is_nothing_like_the_question_has_no_score_below_0(self, library: Library) -> None:
-        numbers = [make_article(f"Word{number}.", id=str(number)) for number in range(50)]
-        scores = [hit.score for hit in library.search_in(numbers, "ferry", 50)]
-        assert (max(scores), min(scores)) == (1.0, 0.0)
+    def test_only_the_best_by_words_are_embedded(self, open_library: OpenLibrary) -> None:
+        embedded: list[str] = []
+
+        class Noting(ToyEmbedder):
+            def encode(self, texts: Sequence[str]) -> Vectors:
+                embedded.extend(texts)
+                return super().encode(texts)
+
+        texts = [make_article(f"The ferry number {number} sank.") for number in range(9)]
+        hits = open_library(embedder=Noting()).search_in(texts, "ferry 7", 3)
+        assert hits[0].passage.text == "The ferry number 7 sank."
+        assert embedded[0] == "ferry 7"
+        assert sorted(embedded[1:]) == sorted(hit.passage.text for hit in hits)
 
     def test_nothing_to_search_in(self, library: Library) -> None:
         assert library.search_in([], "Where is the ferry?") == []
