@@ -91,7 +91,7 @@ def test_is_described(tmp_path: Path) -> None:
     with serving(tmp_path) as client:
         description = client.get("/openapi.json").json()
     operation = description["paths"]["/v1/feedback"]["post"]
-    assert set(operation["responses"]) == {"200", "404", "413", "415", "421", "422", "429", "500", "503", "507"}
+    assert set(operation["responses"]) == {"200", "404", "408", "413", "415", "421", "422", "429", "500", "503", "507"}
     body = description["components"]["schemas"]["FeedbackBody"]
     assert body["required"] == ["question", "verdict"]
     assert description["components"]["schemas"]["Verdict"]["enum"] == ["right", "wrong", "better", "unanswerable"]
