@@ -32,7 +32,11 @@ _VERSION = version("pullquote")
 _DESCRIPTION = """Quoted, checkable answers out of a collection of articles.
 
 Every answer is a slice of an article's text, with its place. Every error has the form
-`{"error": {"code", "message", "details"}}`; `details` is there only where the form of the request is at fault."""
+`{"error": {"code", "message", "details"}}`; `details` is there only where the form of the request is at fault.
+
+429 and 503 say in `Retry-After` when to come again. What waits for its turn is given up when its client closes the
+connection. Every response has an `X-Request-ID`: the request's own, of at most 64 letters, digits, `.`, `_` and `-`, or
+a new one."""
 
 router = APIRouter(tags=["server"])
 

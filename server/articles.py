@@ -29,7 +29,7 @@ async def add_articles(body: Records, service: ServiceOf) -> AdditionsJSON:
 
     An article with a known id replaces that article, one that is already there changes nothing: after an error it is
     safe to send the same again. A bad record is named by its position, and then nothing is added; after any other
-    error, some of the records may have been.
+    error, or when the client has not waited for the response, some of the records may have been.
     """
     articles = await service.reads.run(_articles, body)
     outcomes: dict[str, deque[Outcome]] = defaultdict(deque)

@@ -13,6 +13,8 @@ from test_server_toys import TREATY, Places, listening
 from index.article import make_article
 from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
+from server import app as app_module
+from server import articles
 from server.app import create_app
 from server.leaving import Leaving
 
@@ -73,6 +75,48 @@ def test_what_waits_for_a_client_that_has_left_is_not_done(
             assert client.post("/v1/ask", json={"question": "third"}).status_code == 200
         assert reading.asked == ["first", "third"]
         assert library.counts()[0] == 1
+
+
+def test_an_addition_ends_with_the_turn_in_which_its_client_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is whole, and the rest is not begun."""
+    begun, go_on = threading.Event(), threading.Event()
+    add = Library.add
+
+    def slow_add(library: Library, *arguments: Any) -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+        add(library, *arguments)
+
+    monkeypatch.setattr(Library, "add", slow_add)
+    monkeypatch.setattr(articles, "TURN_CHARACTERS", 1)
+    places = Places(monkeypatch)
+    left = threading.Event()
+
+    class Noted(Leaving):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def receive_noted() -> Any:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    left.set()
+                return message
+
+            await super().__call__(scope, receive_noted, send)
+
+    monkeypatch.setattr(app_module, "Leaving", Noted)
+    body = b'[{"text": "First."}, {"text": "Second."}, {"text": "Third."}]'
+    with (
+        Library(tmp_path / "library", ToyEmbedder(), create=True) as library,
+        listening(create_app(Reading(), library)) as port,
+    ):
+        with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+            connection.sendall(request("POST", "/v1/articles", body))
+            assert begun.wait(SECONDS)
+        assert left.wait(SECONDS)
+        go_on.set()
+        assert places.given_back.acquire(timeout=SECONDS)
+        assert [article.text for article, _ in library.articles()] == ["First."]
 
 
 SCOPE = {"type": "http", "method": "POST", "headers": [(b"content-length", b"2")]}
