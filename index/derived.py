@@ -16,7 +16,7 @@ from index.lexical import LexicalIndex
 from index.store import Changes, Keys, Store
 
 MANIFEST = "manifest.json"
-_FORMAT = 3
+_FORMAT = 4
 _SYNC_BATCH = 10_000
 """Passages moved from the store into the indexes at once: 15 MB of vectors."""
 

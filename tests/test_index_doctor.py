@@ -268,11 +268,11 @@ DERIVED = {
     "removals, forgotten ones": sql("UPDATE setting SET value = '9' WHERE name = 'removals_since'"),
     "removals, unknown": sql("DELETE FROM setting WHERE name = 'removals_since'"),
     "manifest": overwrite("manifest.json", b"{"),
-    "manifest, of another shape": overwrite("manifest.json", b'{"format": 3}'),
+    "manifest, of another shape": overwrite("manifest.json", b'{"format": 4}'),
     "indexes": flip("dense-*.faiss"),
     "indexes, of words": flip("lexical-*/*.term"),
     "indexes, gone": lambda library: next(library.glob("dense-*")).unlink(),
-    "indexes, of another format": edit("manifest.json", '"format": 3', '"format": 1'),
+    "indexes, of another format": edit("manifest.json", '"format": 4', '"format": 1'),
 }
 
 

@@ -218,13 +218,13 @@ class TestMigration:
 
     def test_indexes_of_then_are_made_anew(self, old: Path, library_path: Path, open_library: OpenLibrary) -> None:
         manifest = library_path / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 1').replace('"last"', '"other"'))
+        manifest.write_text(manifest.read_text().replace('"format": 4', '"format": 1').replace('"last"', '"other"'))
         library = open_library()
         assert library.search("bridge number 7 cracks", 1)[0].passage.article.id == "a7"
         library.close()
         written = read_manifest(library_path)
         assert written is not None
-        assert (written.format, written.generation, written.last) == (3, 3, 31)
+        assert (written.format, written.generation, written.last) == (4, 3, 31)
 
     def test_takes_feedback(self, old: Path) -> None:
         with closing(Store(old)) as store:
