@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench bench-index crash baseline openapi clean
+.PHONY: help demo test lint types check bench bench-index crash baseline browser openapi clean
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-index   the index's figures: types, a library of a million passages, filters"
 	@echo "make crash   kill a library that is being written to, 200 times, and count what was lost"
 	@echo "make openapi   keep the description of the HTTP interface, which a test holds later versions to"
+	@echo "make browser   the pages in Chromium, which must be at /usr/bin/chromium"
 	@echo "make baseline   keep how the questions in seeds/ are answered today, which tests hold later versions to"
 
 $(BIN)/.installed: pyproject.toml
@@ -30,7 +31,7 @@ demo: $(BIN)/.installed
 test: $(BIN)/.installed check
 
 check: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/test_server_browser.py
 
 lint:
 	$(BIN)/ruff check .
@@ -55,6 +56,10 @@ baseline: $(BIN)/.installed
 
 openapi: $(BIN)/.installed
 	$(BIN)/python -m tests.openapi
+
+browser: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[browser]'
+	$(BIN)/python -m pytest tests/test_server_browser.py
 
 clean:
 	rm -rf build
