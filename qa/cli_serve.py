@@ -27,9 +27,10 @@ def serve(
 
     folder, one = reader_folder(reader), load_reader(reader, runtime)
     with open_library(library, embedder, runtime, create=True) as opened:
+        calibration = calibration_for(opened, folder)
 
         def warm_up() -> None:
             warm_up_search(opened)
             warm_up_reader(one)
 
-        run(load(opened, one, calibration_for(opened, folder)), opened, host, port, warm_up)
+        run(load(opened, one, calibration), opened, host, port, warm_up, calibration.hits)

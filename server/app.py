@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 
 from index.library import Library
 from qa.answer import Ask
+from qa.confidence import DEFAULT_HITS
 from server import articles, docs, feedback, questions
 from server.admission import MAX_WAITING, Queue, Threads
 from server.errors import declared
@@ -45,16 +46,17 @@ def create_app(
     ask: Ask,
     library: Library,
     *,
+    hits: int = DEFAULT_HITS,
     waiting: int = MAX_WAITING,
     max_body_bytes: int = MAX_BODY_BYTES,
     local_only: bool = True,
 ) -> FastAPI:
     """The server over one library. It runs once; at its end the library's indexes are saved, but it is not closed.
 
-    `waiting` requests at most wait for the one that is being worked at; `local_only` refuses requests whose Host
-    header does not name this machine.
+    `hits` is how many passages `ask` reads where a question does not say. `waiting` requests at most wait for the one
+    that is being worked at; `local_only` refuses requests whose Host header does not name this machine.
     """
-    service = Service(ask, library, Queue(waiting), Threads(1, "inference"), Threads(READING_THREADS, "reads"))
+    service = Service(ask, library, hits, Queue(waiting), Threads(1, "inference"), Threads(READING_THREADS, "reads"))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ import uvicorn
 from index.errors import InvalidInput
 from index.library import Library
 from qa.answer import Ask
+from qa.confidence import DEFAULT_HITS
 from server.admission import Door
 from server.app import create_app
 from server.connection import IDLE_SECONDS, Connection
@@ -29,12 +30,17 @@ _TICK_SECONDS = 0.1
 
 
 def run(
-    ask: Ask, library: Library, host: str = "127.0.0.1", port: int = 8000, load: Callable[[], object] = lambda: None
+    ask: Ask,
+    library: Library,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    load: Callable[[], object] = lambda: None,
+    hits: int = DEFAULT_HITS,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return; the library's indexes are saved, closing it is the caller's part.
 
     `load` is called once, on the inference thread, while the port is open already: until it returns, what needs that
-    thread is refused (503). What it raises ends the server, and is raised here.
+    thread is refused (503). What it raises ends the server, and is raised here. `hits` is `create_app`'s.
 
     Raises InvalidInput where `host` is not this machine's own: there is no authentication yet. Ends the process with
     a message where the port is taken.
@@ -44,7 +50,7 @@ def run(
             f"{host} may be reached from other machines, and anyone there could read and remove articles; "
             "serve on 127.0.0.1"
         )
-    app = create_app(ask, library)
+    app = create_app(ask, library, hits=hits)
     config = uvicorn.Config(
         app,
         host=host,

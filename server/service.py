@@ -13,10 +13,12 @@ from server.admission import Queue, Threads
 @dataclass(frozen=True, slots=True)
 class Service:
     """Whatever keeps a core busy or writes takes a place in `queue` and is done in `inference`, a single thread;
-    what only reads is done in `reads` and never waits for it."""
+    what only reads is done in `reads` and never waits for it. `hits` passages are read where a question does not say
+    how many."""
 
     ask: Ask
     library: Library
+    hits: int
     queue: Queue
     inference: Threads
     reads: Threads

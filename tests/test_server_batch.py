@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import ToyEmbedder
-from test_server_toys import TREATY, Places, error, listening, serving
+from test_server_toys import RECIPE, TREATY, Places, error, listening, serving
 
 from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
@@ -102,17 +102,59 @@ def test_lists_that_are_none(tmp_path: Path, body: object, place: str, message: 
 def test_as_lines(tmp_path: Path) -> None:
     with serving(tmp_path, ask=Asked()) as client:
         response = client.post("/v1/ask", json=several("a", " ", "ž\u2028c"), headers=LINES)
+    lines = lines_of(response)
+    assert [line.get("question") for line in lines] == ["a", None, "ž\u2028c"]
+    assert lines[1]["error"]["code"] == "invalid_input"
+
+
+def lines_of(response: Any) -> list[dict[str, Any]]:
     assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
-    lines = response.text.removesuffix("\n").split("\n")
-    assert [json.loads(line).get("question") for line in lines] == ["a", None, "ž\u2028c"]
-    assert json.loads(lines[1])["error"]["code"] == "invalid_input"
+    return [json.loads(line) for line in response.text.removesuffix("\n").split("\n")]
 
 
-def test_one_question_alone_is_no_list(tmp_path: Path) -> None:
-    with serving(tmp_path, ask=Asked()) as client:
-        response = client.post("/v1/ask", json={"question": "a"}, headers=LINES)
-    assert response.headers["content-type"] == "application/json"
-    assert response.json()["question"] == "a"
+@pytest.mark.parametrize(("more", "hits"), [({}, 2), ({"k": 1}, 1), ({"k": 3, "filter": {"sources": ["Almanac"]}}, 1)])
+def test_of_one_question_the_passages_come_first(tmp_path: Path, more: dict[str, Any], hits: int) -> None:
+    with serving(tmp_path, TREATY, RECIPE, RECIPE | {"id": "other"}, hits=2) as client:
+        body = {"question": "Who boils leeks?"} | more
+        found, answer = lines_of(client.post("/v1/ask", json=body, headers=LINES))
+        alone = client.post("/v1/ask", json=body).json()
+        searched = client.post("/v1/search", json={"k": 2} | body).json()
+    assert answer == alone
+    assert found["hits"] == searched["hits"]
+    assert list(found) == ["question", "hits", "milliseconds"]
+    assert len(found["hits"]) == hits
+
+
+def test_an_error_after_the_passages_is_a_line(tmp_path: Path) -> None:
+    def ask(_: Question) -> Answer:
+        raise ZeroDivisionError
+
+    with serving(tmp_path, TREATY, ask=ask) as client:
+        found, failed = lines_of(client.post("/v1/ask", json={"question": "When?"}, headers=LINES))
+    assert [hit["article"] for hit in found["hits"]] == ["treaty-1648"]
+    assert failed["error"]["code"] == "internal_error"
+
+
+def test_an_error_before_the_passages_is_the_response(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = threading.Event()
+    places = Places(monkeypatch)
+    with serving(tmp_path, TREATY, ask=Asked(a=until), waiting=1) as client, ThreadPoolExecutor(2) as others:
+        empty = client.post("/v1/ask", json={"question": " "}, headers=LINES)
+        assert places.taken.acquire(timeout=SECONDS)  # by the article that was added
+        first = others.submit(client.post, "/v1/ask", json={"question": "a"})
+        assert places.taken.acquire(timeout=SECONDS)
+        late = client.post("/v1/ask", json={"question": "b", "budget_ms": 1}, headers=LINES)
+        second = others.submit(client.post, "/v1/ask", json={"question": "b"}, headers=LINES)
+        assert places.taken.acquire(timeout=SECONDS)
+        assert places.taken.acquire(timeout=SECONDS)
+        full = client.post("/v1/ask", json={"question": "c"}, headers=LINES)
+        until.set()
+        assert [first.result(SECONDS).status_code, second.result(SECONDS).status_code] == [200, 200]
+    assert [(one.status_code, error(one)["code"]) for one in (empty, late, full)] == [
+        (422, "invalid_input"),
+        (503, "out_of_time"),
+        (429, "overloaded"),
+    ]
 
 
 def test_others_have_their_turn_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
