@@ -22,8 +22,8 @@ from server.leaving import Leaving
 from server.pages.errors import response_to
 from server.pages.routes import routes as pages
 from server.patience import Patience
+from server.responses import HealthJSON, ReadyJSON
 from server.service import Service, ServiceOf
-from server.wire import HealthJSON, ReadyJSON
 
 READING_THREADS = 4
 """Enough for a listing of long articles not to hold up a readiness check; each keeps a database connection."""

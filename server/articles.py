@@ -12,8 +12,9 @@ from index.library import Library, Outcome
 from qa.wire import ArticleJSON, article_json, article_summary_json
 from server.body import JSONRoute
 from server.errors import declared
+from server.responses import AdditionsJSON, ArticlesJSON
 from server.service import ServiceOf
-from server.wire import AdditionsJSON, ArticlesJSON, Page, Record, Records
+from server.wire import Page, Record, Records
 
 TURN_CHARACTERS = 30_000
 """Text added before the next request has its turn: some fifty passages, two seconds' work for the embedder."""

@@ -25,7 +25,8 @@ from index.errors import (
     PullquoteError,
     UnreadableArticle,
 )
-from server.wire import UNION_TAGS, ErrorJSON, FaultJSON
+from server.responses import ErrorJSON, FaultJSON
+from server.wire import UNION_TAGS
 
 MAX_FAULTS = 20
 """Faults of a request that are listed: nobody mends more at a time, and a large body may have a hundred thousand."""

@@ -17,19 +17,9 @@ from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute
 from server.errors import declared, error_json
+from server.responses import AnswersJSON, ErrorJSON, SearchJSON
 from server.service import ArrivedOf, Service, ServiceOf
-from server.wire import (
-    AnswersJSON,
-    AskBody,
-    Asking,
-    BatchBody,
-    CitationBody,
-    ErrorJSON,
-    ReadBody,
-    Record,
-    SearchBody,
-    SearchJSON,
-)
+from server.wire import AskBody, Asking, BatchBody, CitationBody, ReadBody, Record, SearchBody
 
 LINES = "application/x-ndjson"
 

@@ -1,21 +1,17 @@
-"""What a request may hold, and the JSON that only the HTTP interface answers; all other JSON is in `qa.wire`."""
+"""What a request may hold; what it is answered with is in `server.responses` and `qa.wire`."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-# pydantic does not take typing's own TypedDict before Python 3.12
-from typing_extensions import TypedDict
-
 from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, Article, make_article, parse_published
 from index.feedback import MAX_COMMENT_CHARACTERS, Place, Verdict
 from index.filter import Filter
-from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS, Outcome
+from index.library import MAX_HITS, MAX_QUESTION_CHARACTERS
 from qa.answer import Question
 from qa.confidence import DEFAULT_HITS
-from qa.wire import AnswerJSON, ArticleSummaryJSON, HitJSON
 
 MAX_FILTER_ITEMS = 1_000
 MAX_RECORDS = 1_000
@@ -269,87 +265,3 @@ class Page(BaseModel):
 
     offset: Annotated[int, Field(ge=0, le=_MAX_OFFSET)] = 0
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
-
-
-class FaultJSON(TypedDict):
-    """What is wrong at one place of a request, like `body.filter.since`."""
-
-    place: str
-    message: str
-
-
-class ErrorBodyJSON(TypedDict):
-    """`code` is for programs and does not change; `message` says what to do. Only faults of form have `details`."""
-
-    code: str
-    message: str
-    details: NotRequired[list[FaultJSON]]
-
-
-class ErrorJSON(TypedDict):
-    """Every response that is no success."""
-
-    error: ErrorBodyJSON
-
-
-class AnswersJSON(TypedDict):
-    """What each question of a list is answered with, in their order: where it alone would have been refused, that."""
-
-    answers: list[AnswerJSON | ErrorJSON]
-
-
-class SearchJSON(TypedDict):
-    """The passages found, best first."""
-
-    question: str
-    hits: list[HitJSON]
-    milliseconds: dict[str, float]
-
-
-class AddedJSON(TypedDict):
-    """What became of one record."""
-
-    id: str
-    outcome: Outcome
-
-
-class AdditionsJSON(TypedDict):
-    """What became of the records, in their order."""
-
-    results: list[AddedJSON]
-
-
-class ListedArticleJSON(ArticleSummaryJSON):
-    """An article in a listing, with its number of passages."""
-
-    passages: int
-
-
-class ArticlesJSON(TypedDict):
-    """A page of articles in the order they came in. `total` is the number of all articles of the library."""
-
-    articles: list[ListedArticleJSON]
-    total: int
-    offset: int
-    limit: int
-
-
-class GivenJSON(TypedDict):
-    """The feedback that was kept: its number in the library."""
-
-    key: int
-
-
-class HealthJSON(TypedDict):
-    """The process is running."""
-
-    status: str
-    version: str
-
-
-class ReadyJSON(TypedDict):
-    """The library can be read."""
-
-    status: str
-    articles: int
-    passages: int
