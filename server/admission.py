@@ -89,7 +89,7 @@ class Queue:
 
 async def _result(call: Future[T], deadline: float = math.inf) -> T:
     waiting = wrap_future(call)
-    try:
+    try:  # by `wait`, which leaves the call alone when this is cancelled
         await wait([waiting], timeout=None if math.isinf(deadline) else max(0.0, deadline - perf_counter()))
         if not waiting.done() and call.cancel():
             raise Refusal(503, "out_of_time", "the time given was over before anything could be read; send this again")
