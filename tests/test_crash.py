@@ -114,7 +114,8 @@ class TestPlantedFaults:
 
     def test_unbounded_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
         test_server_admission.test_places_in_the_queue()
-        monkeypatch.setattr(Queue, "__init__", lambda queue, waiting: setattr(queue, "_free", 1_000_000))
+        bounded = Queue.__init__
+        monkeypatch.setattr(Queue, "__init__", lambda queue, waiting: bounded(queue, 1_000_000))
         with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
             test_server_admission.test_places_in_the_queue()
 

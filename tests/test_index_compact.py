@@ -55,7 +55,8 @@ def terms_in(path: Path) -> set[str]:
     found = set()
     for index in map(LexicalIndex, {file.parent for file in path.rglob("meta.json")}):
         searcher = index._index.searcher()
-        found |= {word for word in (*SECRETS, "bridge") if searcher.doc_freq("text", STEMS[word])}
+        for field, term_of in (("stems", STEMS), ("words", {word: word for word in STEMS})):
+            found |= {word for word in (*SECRETS, "bridge") if searcher.doc_freq(field, term_of[word])}
     return found
 
 
