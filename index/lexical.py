@@ -46,6 +46,7 @@ class LexicalIndex:
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
             self.path = path
+        self._writer: tantivy.IndexWriter | None = None
         self._words = _analyzer()
         self._stems = _Stems()
         builder = tantivy.SchemaBuilder()
@@ -67,14 +68,17 @@ class LexicalIndex:
         return np.array(sorted(key for key, _ in hits), dtype=np.int64)
 
     def update(self, add: Iterable[tuple[int, Passage]], remove: Sequence[int]) -> None:
-        """Apply additions and removals as one commit. Raises OSError where it cannot be written."""
+        """Apply additions and removals as one commit. Segments are merged beside what comes after. Raises OSError where
+        it cannot be written."""
         try:
             self._update(add, remove)
         except ValueError as error:  # tantivy's only kind; here a full or a failing disk
             raise OSError(str(error)) from None
 
     def _update(self, add: Iterable[tuple[int, Passage]], remove: Sequence[int]) -> None:
-        writer = self._index.writer(_WRITER_HEAP_BYTES, num_threads=1)
+        if self._writer is None:
+            self._writer = self._index.writer(_WRITER_HEAP_BYTES, num_threads=1)
+        writer = self._writer
         # by query, since delete_documents_by_term takes an integer for a signed one and then deletes nothing
         writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "key", remove))
         for key, passage in add:
@@ -85,7 +89,6 @@ class LexicalIndex:
                 document.add_text(field, " ".join(terms))
             writer.add_document(document)
         writer.commit()
-        writer.wait_merging_threads()
         self._index.reload()
 
     def search(self, question: str, k: int, allowed: Keys | None = None) -> dict[int, float]:
@@ -131,7 +134,10 @@ class LexicalIndex:
 
     def copy(self, path: Path) -> "LexicalIndex":
         """The same index in another directory, to be changed there. Segment files are never written to again, so
-        a link to them will do where the file system can make one."""
+        a link to them will do where the file system can make one. Waits for merges, since they remove files."""
+        if self._writer is not None:
+            self._writer.wait_merging_threads()
+            self._writer = None
         shutil.copytree(self.path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
         return LexicalIndex(path)
 

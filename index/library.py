@@ -123,6 +123,7 @@ class Library:
     def close(self) -> None:
         """Save the derived indexes if they have changed, and let go of everything."""
         self.save()
+        self._derived = None  # ends the merging of segments, whose directory goes
         self._store.close()
         self._scratch.close()
 

@@ -148,3 +148,20 @@ def test_words_side_by_side_are_better_than_words_apart(tmp_path: Path) -> None:
     index.update([(1, passage("A cup of chess and tea.")), (2, passage("A chess cup and some tea."))], [])
     assert found_first(index, "chess cup") == 2
     assert found_first(index, "cup of chess") == 1
+
+
+# merging
+
+
+def test_a_copy_of_an_index_that_was_changed_many_times_has_all_of_it(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "index")
+    for number in range(40):
+        index.update([(number + 1, passage(f"Boat {number} sank."))], [number] if number % 3 == 0 else [])
+    kept = [key for key in range(1, 41) if key not in range(0, 40, 3)]
+    assert index.keys.tolist() == kept
+    copy = index.copy(tmp_path / "copy")
+    assert copy.keys.tolist() == kept
+    index.update([(41, passage("A ferry sank."))], [1])
+    assert list(index.search("ferry", 5)) == [41]
+    assert list(copy.search("ferry", 5)) == []
+    assert 1 in copy.search("boat", 100)
