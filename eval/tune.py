@@ -14,7 +14,7 @@ from index.errors import InvalidInput
 from index.library import CANDIDATES, Library
 from index.search import Hit, fuse
 from qa.answer import rank
-from qa.calibrate import FOLDS, MIN_READINGS, Judged, best_threshold
+from qa.calibrate import ABOUT_AS_MANY, FOLDS, MIN_READINGS, Judged, best_threshold
 from qa.confidence import Calibration
 from qa.reader import Reader, Span
 
@@ -22,9 +22,6 @@ WEIGHTS = tuple(step / 10 for step in range(11))
 """Of meaning."""
 
 HITS = (3, 5, 10, 15, 20)
-
-_ABOUT_AS_MANY = 0.005
-"""Share of the questions by which choices are not told apart: then the nearest weight and the fewest hits are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def _best_weight(cases: Sequence[_Case], part: _Chosen, present: float) -> float
     """By the mean reciprocal rank of answerable questions; of about as good ones the nearest to the present."""
     taken = [case for case, one in zip(cases, part, strict=True) if one and case.gold.answerable]
     means = {weight: np.mean([case.reciprocal_rank(weight) for case in taken] or [0.0]) for weight in WEIGHTS}
-    good = [weight for weight, mean in means.items() if mean >= max(means.values()) - _ABOUT_AS_MANY]
+    good = [weight for weight, mean in means.items() if mean >= max(means.values()) - ABOUT_AS_MANY]
     return min(good, key=lambda weight: abs(weight - present))
 
 
@@ -167,7 +164,7 @@ class _Judged:
             handled = np.mean([one.right if one.confidence >= threshold else not one.answerable for one in judged])
             options.append((float(handled), Choice(weight, hits, threshold)))
         most = max(handled for handled, _ in options)
-        return next(choice for handled, choice in options if handled >= most - _ABOUT_AS_MANY)
+        return next(choice for handled, choice in options if handled >= most - ABOUT_AS_MANY)
 
     def outcomes(self, cases: Sequence[_Case], choice: Choice) -> NDArray[np.float64]:
         """Shape (questions, 3), in the order of `Outcome`; recall is NaN where there is no answer."""

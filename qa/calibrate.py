@@ -21,8 +21,8 @@ _RIDGE = 1.0
 _MAX_STOP_LOSS = 0.005
 """Share of the questions whose right answer may be lost by not reading on."""
 
-_ABOUT_AS_MANY = 0.005
-"""Share of the questions by which thresholds are not told apart."""
+ABOUT_AS_MANY = 0.005
+"""Share of the questions by which choices are not told apart: the least of them is taken, or the nearest."""
 
 _RETRIEVALS = tuple(2.5 * step for step in range(13))
 _STOPS = tuple(step / 100 for step in range(50, 100, 5))
@@ -55,7 +55,8 @@ def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibrat
     most this share of the answers given is wrong. Raises InvalidInput where there are too few questions, none or only
     such whose best candidate is right, or no threshold keeps to `max_error`.
     """
-    judged = judge(readings, Calibration(retrieval=best_retrieval(readings)))
+    retrieval = best_retrieval(readings)
+    judged = judge(readings, Calibration(retrieval=retrieval))
     right = sum(one.right for one in judged)
     if len(judged) < MIN_READINGS:
         raise InvalidInput(
@@ -63,7 +64,7 @@ def fit(readings: Sequence[Reading], max_error: float | None = None) -> Calibrat
         )
     if not 0 < right < len(judged):
         raise InvalidInput("the best candidates are all right, or all wrong: there is nothing to fit")
-    calibration = _fitted(readings, max_error)
+    calibration = _fitted(readings, max_error, retrieval)
     if max_error is not None and math.isinf(calibration.threshold):
         raise InvalidInput(
             f"no confidence keeps the errors of these questions within {max_error:.0%}; allow more of them: --max-error"
@@ -78,14 +79,14 @@ def cross_fit(readings: Sequence[Reading], max_error: float | None = None) -> li
     judged = []
     for number, held_out in enumerate(folds):
         others = [reading for other, fold in enumerate(folds) if other != number for reading in fold]
-        calibration = _fitted(others, max_error)
+        calibration = _fitted(others, max_error, best_retrieval(others))
         judged += [(one, calibration) for one in judge(held_out, calibration)]
     return judged
 
 
-def _fitted(readings: Sequence[Reading], max_error: float | None) -> Calibration:
+def _fitted(readings: Sequence[Reading], max_error: float | None, retrieval: float) -> Calibration:
     """As `fit`; its threshold is infinite where none keeps to `max_error`."""
-    calibration = _fit_weights(readings)
+    calibration = _fit_weights(readings, retrieval)
     found = judge(readings, calibration)
     threshold = best_threshold(found) if max_error is None else threshold_within(found, max_error)
     return replace(calibration, threshold=threshold, stop=best_stop(readings, calibration))
@@ -108,7 +109,7 @@ def best_threshold(judged: Sequence[Judged]) -> float:
     confidence, right, answerable = columns(judged)
     steps = [step / 100 for step in range(101)]
     handled = [float(np.mean(np.where(confidence >= step, right, ~answerable))) for step in steps]
-    return next(step for step, share in zip(steps, handled, strict=True) if share >= max(handled) - _ABOUT_AS_MANY)
+    return next(step for step, share in zip(steps, handled, strict=True) if share >= max(handled) - ABOUT_AS_MANY)
 
 
 def threshold_within(judged: Sequence[Judged], max_error: float) -> float:
@@ -158,14 +159,13 @@ def best_retrieval(readings: Sequence[Reading]) -> float:
     """What retrieval must add for most best candidates to be right; the least of those that come within half a percent
     of the most."""
     counts = [sum(one.right for one in judge(readings, Calibration(retrieval=one))) for one in _RETRIEVALS]
-    enough = max(counts) - _ABOUT_AS_MANY * len(readings)
+    enough = max(counts) - ABOUT_AS_MANY * len(readings)
     return next(one for one, count in zip(_RETRIEVALS, counts, strict=True) if count >= enough)
 
 
-def _fit_weights(readings: Sequence[Reading]) -> Calibration:
+def _fit_weights(readings: Sequence[Reading], retrieval: float) -> Calibration:
     best: list[Evidence] = []
     right: list[bool] = []
-    retrieval = best_retrieval(readings)
     for reading in readings:
         if ranked := rank(reading.read, Calibration(retrieval=retrieval)):
             best.append(ranked[0].evidence)
