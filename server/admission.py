@@ -5,6 +5,7 @@ from asyncio import CancelledError, gather, wait, wrap_future
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from enum import Enum
 from functools import partial
 from time import perf_counter
@@ -24,25 +25,42 @@ class Threads:
     """Threads that live as long as the server.
 
     Not anyio's, which come and go: the library keeps a database connection for every thread that ever used it, and
-    torch some memory.
+    torch some memory. A call sees the context variables of its request.
     """
 
-    def __init__(self, number: int, name: str) -> None:
+    def __init__(self, number: int, name: str, note_wait: Callable[[float], None] = lambda seconds: None) -> None:
+        """`note_wait` is told how many seconds each call waited, in the context of its request."""
         self._executor = ThreadPoolExecutor(number, thread_name_prefix=name)
+        self._note_wait = note_wait
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; calls are begun in the order they came. When this is cancelled, a call that has not
         begun is dropped, and one that has is waited for: it keeps the thread."""
-        return await _result(self._executor.submit(partial(function, *args, **kwargs)))
+        return await _result(self._submit(partial(function, *args, **kwargs)))
 
     async def run_by(self, deadline: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run`, for a call that nobody needs after `deadline`, in seconds of `perf_counter`. Raises Refusal (503)
         at that time where it has not begun."""
-        return await _result(self._executor.submit(partial(function, *args, **kwargs)), deadline)
+        return await _result(self._submit(partial(function, *args, **kwargs)), deadline)
 
     def close(self) -> None:
         """Wait for what is running; what has not begun is dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self, function: Callable[[], T]) -> Future[T]:
+        submitted = perf_counter()
+
+        def begin() -> T:
+            self._note_wait(perf_counter() - submitted)
+            return function()
+
+        def given_up(call: Future[T]) -> None:
+            if call.cancelled():
+                self._note_wait(perf_counter() - submitted)
+
+        call = self._executor.submit(copy_context().run, begin)
+        call.add_done_callback(given_up)
+        return call
 
 
 class Door(Enum):
@@ -68,6 +86,16 @@ class Queue:
     @property
     def empty(self) -> bool:
         return self._free == self._places
+
+    @property
+    def working(self) -> int:
+        """Requests at work, 0 or 1."""
+        return 0 if self.empty else 1
+
+    @property
+    def waiting(self) -> int:
+        """Requests behind the one at work."""
+        return self._places - self._free - self.working
 
     def check(self) -> None:
         """Raises Refusal (503) unless the door is open."""

@@ -16,9 +16,12 @@ from qa.answer import Ask
 from qa.confidence import DEFAULT_HITS
 from server import articles, docs, feedback, questions
 from server.admission import MAX_WAITING, Queue, Threads
+from server.entry import Entries, note_wait
 from server.errors import declared
 from server.guard import MAX_BODY_BYTES, Guard
 from server.leaving import Leaving
+from server.metrics import Metrics
+from server.metrics import router as metrics_router
 from server.pages.errors import response_to
 from server.pages.routes import routes as pages
 from server.patience import Patience
@@ -56,7 +59,9 @@ def create_app(
     `hits` is how many passages `ask` reads where a question does not say. `waiting` requests at most wait for the one
     that is being worked at; `local_only` refuses requests whose Host header does not name this machine.
     """
-    service = Service(ask, library, hits, Queue(waiting), Threads(1, "inference"), Threads(READING_THREADS, "reads"))
+    inference = Threads(1, "inference", note_wait)
+    metrics = Metrics(_VERSION)
+    service = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,11 +78,13 @@ def create_app(
             *feedback.router.routes,
             *articles.router.routes,
             *router.routes,
+            *metrics_router.routes,
             *docs.routes,
             *pages,
         ],
         lifespan=lifespan,
         middleware=[
+            Middleware(Entries, keepers=[metrics.count]),
             Middleware(Leaving),
             Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only, respond=response_to),
             Middleware(Patience),
@@ -88,6 +95,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.state.metrics = metrics
     return app
 
 

@@ -25,6 +25,7 @@ from index.errors import (
     PullquoteError,
     UnreadableArticle,
 )
+from server.entry import note_error
 from server.responses import ErrorJSON, FaultJSON
 from server.wire import UNION_TAGS
 
@@ -123,6 +124,7 @@ def error_json(error: Exception) -> ErrorJSON:
 
 
 def _response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    note_error(code)
     body: ErrorJSON = {"error": {"code": code, "message": message}}
     retry = {"Retry-After": str(RETRY_SECONDS[status])} if status in RETRY_SECONDS else {}
     return JSONResponse(body, status, {**(headers or {}), **retry})
@@ -135,6 +137,7 @@ def _validation_response(errors: Sequence[Any]) -> JSONResponse:
         for error in errors[:MAX_FAULTS]
     ]
     message = f"the request is not as /openapi.json describes it: {faults[0]['place']}: {faults[0]['message']}"
+    note_error("validation")
     body: ErrorJSON = {"error": {"code": "validation", "message": message, "details": faults}}
     return JSONResponse(body, 422)
 

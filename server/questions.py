@@ -16,6 +16,7 @@ from index.library import Library, check_question
 from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute
+from server.entry import note_answer
 from server.errors import declared, error_json
 from server.responses import AnswersJSON, ErrorJSON, SearchJSON
 from server.service import ArrivedOf, Service, ServiceOf
@@ -182,7 +183,9 @@ def _texts(records: Sequence[Record]) -> Iterator[Article]:
 def _answer(ask: Ask, question: Question, deadline: float) -> AnswerJSON:
     if not math.isinf(deadline):
         question = replace(question, budget_ms=max(_LEAST_BUDGET_MS, (deadline - perf_counter()) * 1000))
-    return answer_json(ask(question))
+    answer = ask(question)
+    note_answer(answer)
+    return answer_json(answer)
 
 
 def _hits(library: Library, question: str, k: int, filter: Filter) -> SearchJSON:
