@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from index.article import Article
 from index.errors import UnreadableArticle
-from index.formats import MAX_FILE_BYTES, Item, Skipped, find_files, read, read_file
+from index.formats import NAMED, Item, Skipped, find_files, read, read_file
+from index.formats.reading import MAX_FILE_BYTES
 from index.library import Library, Outcome
 from qa import cli_show as show
 from qa.cli_options import Stoppable
@@ -112,6 +113,8 @@ def _articles(paths: list[Path], format: Format | None, account: _Account) -> It
         if len(data) > MAX_FILE_BYTES:
             account.unreadable.append(UnreadableArticle(_STANDARD_INPUT, f"it is over {MAX_FILE_BYTES >> 20} MiB"))
         else:
-            yield from account.take(list(read(data, _STANDARD_INPUT, format and format.value)), len(data))
+            yield from account.take(
+                list(read(data, _STANDARD_INPUT, NAMED[format.value] if format else None)), len(data)
+            )
     for file, size in files:
         yield from account.take(list(read_file(file)), size)

@@ -13,16 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import formats
 from index.article import Article
 from index.errors import UnreadableArticle
-from index.formats import Item, Skipped, find_files, guess, read, read_file
+from index.formats import NAMED, Item, Skipped, find_files, guess, read, read_file, reading
 from index.formats.encoding import NotText, decode
 from index.formats.squad import paragraph_starts
 
 
 def items(data: bytes | str, module: str | None = None) -> list[Item]:
-    return list(read(data.encode() if isinstance(data, str) else data, "x", module))
+    return list(read(data.encode() if isinstance(data, str) else data, "x", NAMED[module] if module else None))
 
 
 def one(data: bytes | str, module: str | None = None) -> Article:
@@ -576,7 +575,7 @@ class TestGuess:
         ],
     )
     def test_standard_input(self, data: bytes, module: str) -> None:
-        assert guess(data) == module
+        assert guess(data).module == module
 
     def test_article_from_standard_input(self) -> None:
         [article] = read(b"Bridge shut\n\nIt was shut.\n", "stdin")
@@ -707,18 +706,18 @@ class TestReadFile:
         assert str(error) == f"{tmp_path / 'a.txt'}: it is not a regular file"
 
     def test_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(formats, "MAX_FILE_BYTES", 2 << 20)
+        monkeypatch.setattr(reading, "MAX_FILE_BYTES", 2 << 20)
         with open(tmp_path / "a.txt", "wb") as file:
             file.truncate((2 << 20) + 1)
         [error] = read_file(tmp_path / "a.txt")
-        assert str(error) == f"{tmp_path / 'a.txt'}: the file is larger than 2 MiB; split it"
+        assert str(error) == f"{tmp_path / 'a.txt'}: it is larger than 2 MiB; split it"
 
     def test_unreadable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(path: Path) -> bytes:
+        def refuse(path: Path, mode: str) -> None:
             raise PermissionError(13, "Permission denied", str(path))
 
         (tmp_path / "a.txt").write_text("A")
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(Path, "open", refuse)
         [error] = read_file(tmp_path / "a.txt")
         assert str(error) == f"{tmp_path / 'a.txt'}: Permission denied"
 

@@ -1,34 +1,32 @@
-"""Files to articles. One module per format, each with `read(data, where)`; `FORMATS` says which reads what."""
+"""Files to articles. One module per format, each with `read`; `FORMATS` says which reads what."""
 
-import importlib
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from index.article import Article
 from index.errors import UnreadableArticle
-from index.formats.encoding import NotText, decode
+from index.formats import reading
+from index.formats.format import FORMATS, NAMED, START_BYTES, Format, Item, Items, format_of, guess
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
+__all__ = [
+    "FORMATS",
+    "NAMED",
+    "Format",
+    "Item",
+    "Skipped",
+    "find_files",
+    "format_of",
+    "guess",
+    "read",
+    "read_file",
+    "read_open",
+]
 
-FORMATS = {
-    ".txt": "text",
-    ".text": "text",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".jsonl": "records",
-    ".ndjson": "records",
-    ".json": "records",
-}
-"""File name ending to the module that reads it."""
-
-Item = Article | UnreadableArticle
-"""What a reader yields: an article, or what was wrong with one, so that the others still come."""
+NO_COLUMNS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +61,28 @@ def _unlisted(error: OSError) -> UnreadableArticle:
     return UnreadableArticle(str(error.filename), error.strerror or str(error))
 
 
-def read_file(path: Path) -> Iterator[Item]:
+def read_file(path: Path, format: Format | None = None, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
     """The articles of a file. One of a format that has one article a file remembers it as its origin."""
     where = str(path)
     try:
         if not path.is_file():
-            raise UnreadableArticle(where, "it is not a regular file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UnreadableArticle(where, f"the file is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
-        data = path.read_bytes()
-    except UnreadableArticle as error:
-        yield error
-        return
+            yield UnreadableArticle(where, "it is not a regular file")
+            return
+        with path.open("rb") as file:
+            format = format or format_of(path.name, file.peek(START_BYTES))
+            for item in read_open(file, where, format, columns):
+                if isinstance(item, Article) and not format.many:
+                    item = replace(item, origin=str(path.resolve()))
+                yield item
     except OSError as error:
         yield UnreadableArticle(where, error.strerror or str(error))
-        return
-    module = FORMATS.get(path.suffix.lower()) or guess(data)
-    for item in read(data, where, module):
-        if isinstance(item, Article) and module != "records":
-            item = replace(item, origin=str(path.resolve()))
-        yield item
 
 
-def read(data: bytes, where: str, module: str | None = None) -> Iterator[Item]:
-    """The articles in `data`; `where` names it in messages; `module` is one of the values of FORMATS, else guessed."""
-    if not data.strip():
-        yield UnreadableArticle(where, "it is empty")
-        return
-    try:
-        text = decode(data)
-    except NotText as error:
-        yield UnreadableArticle(where, str(error))
-        return
-    # A format's library is imported when its first file comes: trafilatura alone takes most of a second.
-    yield from importlib.import_module(f"index.formats.{module or guess(data)}").read(text, where)
+def read_open(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
+    """The articles of an open file; `where` names it in messages."""
+    return reading.read_here(file, where, format, columns)
 
 
-def guess(data: bytes) -> str:
-    """The module for data without a file name: records, HTML, or else plain text."""
-    start = data[:1000].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n").lower()  # NULs: UTF-16
-    if re.match(rb"\[?\s*\{", start):
-        return "records"
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        return "html"
-    return "text"
+def read(data: bytes, where: str, format: Format | None = None) -> Items:
+    """The articles in `data`; `where` names it in messages."""
+    return read_open(BytesIO(data), where, format or guess(data))

@@ -1,6 +1,5 @@
 """The pages of the articles: a list, one of them, adding and removing."""
 
-from pathlib import PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,7 +7,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from index.article import Article
 from index.errors import InvalidInput
-from index.formats import FORMATS, guess, read
+from index.formats import FORMATS, format_of, read
 from server import articles, questions
 from server.articles import Id
 from server.body import check_tokens
@@ -110,11 +109,11 @@ async def remove_article(request: Request, service: ServiceOf) -> Response:
 
 def _records(data: bytes, name: str) -> list[Record]:
     """The articles of a file. Raises UnreadableArticle for the first that cannot be read: then nothing is added."""
-    module = FORMATS.get(PurePath(name).suffix.lower()) or guess(data)
-    if module == "records":
+    format = format_of(name, data)
+    if format.module == "records":
         check_tokens(data)
     records: list[Record] = []
-    for item in read(data, name, module):
+    for item in read(data, name, format):
         if not isinstance(item, Article):
             raise item
         if len(records) == MAX_RECORDS:
