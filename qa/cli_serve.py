@@ -1,6 +1,7 @@
 """`pullquote serve`."""
 
-from typing import Annotated
+import sys
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,12 +18,18 @@ def serve(
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
+    log_format: Annotated[
+        Literal["json", "text"] | None,
+        typer.Option(help="Form of the log on standard error.", show_default="text at a terminal, else json"),
+    ] = None,
+    log_questions: Annotated[bool, typer.Option("--log-questions", help="Log what is asked, too.")] = False,
 ) -> None:
     """Serve the library over HTTP: POST /v1/ask and more, described at /docs.
 
     It listens at once, and answers questions as soon as GET /v1/ready says so. Told to end (SIGTERM or Ctrl-C), it
     finishes what it has begun.
     """
+    from server.log import logging_to
     from server.run import run  # here, so that other commands do not wait for a web framework
 
     folder, one = reader_folder(reader), load_reader(reader, runtime)
@@ -33,4 +40,5 @@ def serve(
             warm_up_search(opened)
             warm_up_reader(one)
 
-        run(load(opened, one, calibration), opened, host, port, warm_up, calibration.hits)
+        with logging_to(sys.stderr, log_format, log_questions):
+            run(load(opened, one, calibration), opened, host, port, warm_up, calibration.hits)

@@ -20,6 +20,7 @@ from server.entry import Entries, note_wait
 from server.errors import declared
 from server.guard import MAX_BODY_BYTES, Guard
 from server.leaving import Leaving
+from server.log import write
 from server.metrics import Metrics
 from server.metrics import router as metrics_router
 from server.pages.errors import response_to
@@ -84,7 +85,7 @@ def create_app(
         ],
         lifespan=lifespan,
         middleware=[
-            Middleware(Entries, keepers=[metrics.count]),
+            Middleware(Entries, keepers=[metrics.count, write]),
             Middleware(Leaving),
             Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only, respond=response_to),
             Middleware(Patience),

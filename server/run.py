@@ -18,6 +18,7 @@ from server.admission import Door
 from server.app import create_app
 from server.connection import IDLE_SECONDS, Connection
 from server.guard import is_loopback
+from server.log import write_state
 from server.service import Service
 
 GRACE_SECONDS = 10
@@ -60,6 +61,9 @@ def run(
         server_header=False,
         proxy_headers=False,
         http=Connection,
+        log_config=None,  # the caller's part
+        log_level="warning",
+        access_log=False,  # its lines have the question of a page's URL; ours are in `server.log`
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=LINGER_SECONDS,
     )
@@ -91,6 +95,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         self._service.queue.door = Door.LOADING
         await super().startup(sockets)
+        write_state("listening", url=_url(*self.servers[0].sockets[0].getsockname()[:2]))
         self._loading = asyncio.create_task(self._service.inference.run(self._load))
         self._loading.add_done_callback(self._loaded)
 
@@ -100,13 +105,20 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Whoever has a place is answered, and whoever comes meanwhile told so, which a closed port could not."""
+        write_state("ending")
         deadline = perf_counter() + GRACE_SECONDS
         while not self._service.queue.empty and not self.force_exit and perf_counter() < deadline:
             await asyncio.sleep(_TICK_SECONDS)
         await super().shutdown(sockets)
+        write_state("ended")
 
     def _loaded(self, loading: asyncio.Task[object]) -> None:
         if loading.cancelled() or loading.exception() is not None:
             self.should_exit = True
         elif self._service.queue.door is Door.LOADING:
             self._service.queue.door = Door.OPEN
+            write_state("ready")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
