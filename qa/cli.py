@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.library import Library, Validity, check_question
-from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_models, cli_serve
+from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_mcp, cli_models, cli_serve
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_add import Format, add_files
@@ -111,6 +111,7 @@ def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
 
 
 app.command("serve")(cli_serve.serve)
+app.command("mcp")(cli_mcp.mcp)
 app.command("eval")(cli_eval.evaluate_gold)
 app.command("bench")(cli_bench.bench)
 app.command("calibrate")(cli_models.calibrate)

@@ -20,6 +20,7 @@ from server.entry import Entries, note_wait
 from server.errors import declared
 from server.guard import MAX_BODY_BYTES, Guard
 from server.leaving import Leaving
+from server.mcp import Endpoint
 from server.log import write
 from server.metrics import Metrics
 from server.metrics import router as metrics_router
@@ -64,9 +65,12 @@ def create_app(
     metrics = Metrics(_VERSION)
     service = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
 
+    assistants = Endpoint(max_body_bytes)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with assistants.run():
+            yield
         service.close()
 
     app = FastAPI(
@@ -80,6 +84,7 @@ def create_app(
             *articles.router.routes,
             *router.routes,
             *metrics_router.routes,
+            Route("/mcp", assistants, methods=["POST"]),
             *docs.routes,
             *pages,
         ],

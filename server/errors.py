@@ -123,6 +123,14 @@ def error_json(error: Exception) -> ErrorJSON:
     return told
 
 
+def faults_of(errors: Sequence[Any]) -> list[FaultJSON]:
+    """Where pydantic's errors are and what is expected there, never what was sent."""
+    return [
+        {"place": _place(error["loc"]), "message": _MESSAGES.get(error["type"], error["msg"])}
+        for error in errors[:MAX_FAULTS]
+    ]
+
+
 def _response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     note_error(code)
     body: ErrorJSON = {"error": {"code": code, "message": message}}
@@ -131,11 +139,7 @@ def _response(status: int, code: str, message: str, headers: Mapping[str, str] |
 
 
 def _validation_response(errors: Sequence[Any]) -> JSONResponse:
-    """Says where the faults are and what is expected there, never what was sent."""
-    faults: list[FaultJSON] = [
-        {"place": _place(error["loc"]), "message": _MESSAGES.get(error["type"], error["msg"])}
-        for error in errors[:MAX_FAULTS]
-    ]
+    faults = faults_of(errors)
     message = f"the request is not as /openapi.json describes it: {faults[0]['place']}: {faults[0]['message']}"
     note_error("validation")
     body: ErrorJSON = {"error": {"code": "validation", "message": message, "details": faults}}

@@ -6,7 +6,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from index.library import Outcome
-from qa.wire import AnswerJSON, ArticleSummaryJSON, HitJSON
+from qa.wire import AnswerJSON, ArticleSummaryJSON, HitJSON, SliceJSON
 
 
 class FaultJSON(TypedDict):
@@ -70,6 +70,17 @@ class ArticlesJSON(TypedDict):
     total: int
     offset: int
     limit: int
+
+
+class ArticlePartJSON(SliceJSON):
+    """An article with `text`, the part of its text from `start` to `end`; the whole has `characters`."""
+
+    authors: list[str]
+    text_sha256: str
+    characters: int
+    start: int
+    end: int
+    text: str
 
 
 class GivenJSON(TypedDict):
