@@ -53,7 +53,11 @@ class Entry:
     @property
     def route(self) -> str:
         """The template of the path, like `/v1/articles/{id}`, since the path may name an article."""
-        return getattr(self.scope.get("route"), "path_format", NO_ROUTE)
+        endpoint = self.scope.get("endpoint")
+        routes = self.scope["app"].routes if endpoint and "route" not in self.scope else ()
+        # FastAPI names the routes of its own kind alone.
+        plain = (one for one in routes if endpoint in (getattr(one, "endpoint", None), getattr(one, "app", None)))
+        return getattr(self.scope.get("route") or next(plain, None), "path_format", NO_ROUTE)
 
     @property
     def request_id(self) -> str | None:

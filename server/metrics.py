@@ -1,7 +1,7 @@
 """What happened since the server was started, in figures for Prometheus."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
@@ -15,6 +15,11 @@ ANSWERED = "answered"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Upper bounds of what is counted together: from a page without an answer to the time after which nobody waits."""
+
+_AS_TEXT = {
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+    "description": "Prometheus' text format, version 0.0.4",
+}
 
 router = APIRouter(tags=["server"])
 
@@ -79,12 +84,13 @@ class Metrics:
 @router.get(
     "/metrics",
     summary="What happened so far, in figures",
-    response_class=PlainTextResponse,
-    responses={200: {"description": "Prometheus' text format, version 0.0.4"}, **declared(421, 500)},
+    response_class=Response,
+    responses={200: _AS_TEXT, **declared(500)},
 )
 async def metrics(request: Request, service: ServiceOf) -> Response:
     """Requests, errors, answers, and the time they took by stage, since the server was started; how many requests wait
-    now, in `pullquote_queue_waiting`; the numbers of articles and passages; what the process uses."""
+    now, in `pullquote_queue_waiting`; how many articles and passages the collection has; what the
+    process uses."""
     of: Metrics = request.app.state.metrics
     waiting, working = service.queue.waiting, service.queue.working
     counts = await service.reads.run(service.library.counts)
