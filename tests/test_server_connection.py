@@ -2,12 +2,14 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 from test_server_toys import listening
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from server import connection
 from server.connection import Connection
@@ -62,7 +64,18 @@ def test_a_response_may_take_its_time() -> None:
         assert b"yes" in received(port, GET)
 
 
-def test_a_response_that_nobody_takes() -> None:
+class Part(Response):
+    """One of many parts of a response, each of which waits for the client to take those before it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+@pytest.mark.parametrize("response", [Response(b"x" * 50_000_000), Part(b"x" * 1_000_000)], ids=["whole", "in parts"])
+def test_a_response_that_nobody_takes(response: Response) -> None:
     lost = threading.Event()
 
     class Noted(Connection):
@@ -71,7 +84,7 @@ def test_a_response_that_nobody_takes() -> None:
             lost.set()
 
     with (
-        listening(Response(b"x" * 50_000_000), http=Noted) as port,
+        listening(response, http=Noted, lifespan="off") as port,
         socket.create_connection(("127.0.0.1", port), SECONDS) as client,
     ):
         client.sendall(GET)
@@ -98,13 +111,38 @@ class Slow:
         self.ended.append("aborted")
 
 
+def looked_at(*left: int) -> tuple[Connection, Slow]:
+    """A connection before its first request, and what it is looked at through."""
+    one, slow = Connection.__new__(Connection), Slow(*left)
+    one.cycle = None  # type: ignore[assignment]
+    one.loop = one.transport = slow  # type: ignore[assignment]
+    one.flow = FlowControl(slow)  # type: ignore[arg-type]
+    return one, slow
+
+
 @pytest.mark.parametrize(
     ("left", "ended"), [([300, 200, 100, 0], "closed"), ([300, 200, 200], "aborted"), ([0], "closed")]
 )
 def test_a_response_that_is_taken_slowly(left: list[int], ended: str) -> None:
     """As long as there is less of it at every look, it goes on."""
-    one = Connection.__new__(Connection)
-    one.cycle = None  # type: ignore[assignment]  # as before the first request
-    one.loop = one.transport = slow = Slow(*left)  # type: ignore[assignment]
+    one, slow = looked_at(*left)
     one._look_later(None, inf)
     assert slow.ended == [ended]
+
+
+def test_a_part_that_is_taken_slowly() -> None:
+    one, slow = looked_at(300, 200, 100, 100)
+    one.pause_writing()
+    assert slow.ended == ["aborted"]
+
+
+def test_a_part_that_is_taken_makes_place_for_the_next() -> None:
+    """Then there may be as much left as before."""
+    one, slow = looked_at(300)
+    looks: list[Callable[[], None]] = []
+    slow.call_later = lambda _, look, *arguments: looks.append(partial(look, *arguments))  # type: ignore[method-assign]
+    one.pause_writing()
+    one.resume_writing()
+    [look] = looks
+    look()
+    assert slow.ended == []
