@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 from index.article import Article
 from index.errors import UnreadableArticle
-from index.formats import reading
 from index.formats.format import FORMATS, NAMED, START_BYTES, Format, Item, Items, format_of, guess
+from index.formats.parsing import read_apart
+from index.formats.reading import read_here
 
 __all__ = [
     "FORMATS",
@@ -80,7 +81,7 @@ def read_file(path: Path, format: Format | None = None, columns: Mapping[str, st
 
 def read_open(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
     """The articles of an open file; `where` names it in messages."""
-    return reading.read_here(file, where, format, columns)
+    return (read_apart if format.apart else read_here)(file, where, format, columns)
 
 
 def read(data: bytes, where: str, format: Format | None = None) -> Items:
