@@ -306,7 +306,7 @@ class TestHTML:
         article = one(PAGE, "html")
         assert article.title == "Bridge shut after cracks found"
         assert article.url == "https://post.example/bridge-shut"
-        assert article.published == "2023-07-28"
+        assert article.published == "2023-07-28T09:30:00Z"
         assert article.source == "Harbour Post"
         assert article.authors == ("Castle FC",)
         paragraphs = article.text.split("\n\n")
