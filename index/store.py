@@ -210,6 +210,20 @@ class Store:
         """Whether there is an article read from this file."""
         return bool(self._rows("SELECT 1 FROM article WHERE origin = ?", (origin,)))
 
+    def indexed(self, id: str) -> Indexed | None:
+        """The article with its passages and their vectors, if it is there."""
+        with self._moment():
+            article = self.article(id)
+            keys = self._rows(
+                "SELECT passage.key FROM article JOIN passage ON passage.article = article.key WHERE id = ? ORDER BY 1",
+                (storable(id),),
+            )
+            found = [self._passage(key)[0] for (key,) in keys]
+        if article is None:
+            return None
+        vectors = np.array([np.frombuffer(vector, dtype="<f4") for *_, vector in found], dtype=np.float32)
+        return Indexed(article, [Passage(article, start, end) for _, start, end, _ in found], vectors)
+
     def note_origin(self, article: Article) -> None:
         """Remember the file in which an unchanged article was seen last, or that it came without one."""
         with self.write() as db:

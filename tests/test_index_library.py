@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ToyEmbedder
 
-from index import derived
-from index import library as library_module
+from index import base, derived
 from index.article import Article, make_article
 from index.embed import Embedder, Vectors
 from index.errors import (
@@ -79,7 +78,7 @@ def full(library: Library, articles: list[Article], add: Add) -> Library:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two passages are a batch."""
-    monkeypatch.setattr(library_module, "_BATCH_PASSAGES", 2)
+    monkeypatch.setattr(base, "_BATCH_PASSAGES", 2)
 
 
 @pytest.fixture
@@ -266,7 +265,7 @@ class TestRemove:
     def test_removed_passages_take_no_places(
         self, full: Library, question: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(library_module, "CANDIDATES", 1)
+        monkeypatch.setattr(base, "CANDIDATES", 1)
         assert [hit.passage.article.id for hit in full.search(question, 1)] == ["chess"]
         full.remove(["chess"])
         assert [hit.passage.article.id != "chess" for hit in full.search(question, 1)] == [True]

@@ -16,7 +16,7 @@ import pytest
 from conftest import DIMENSIONS, OpenLibrary, ToyEmbedder
 from test_index_schema import everything
 
-from index import library as libraries
+from index import base
 from index import reindex as reindexing
 from index.article import Article, make_article
 from index.doctor import check
@@ -161,7 +161,7 @@ class TestReindex:
         self, tmp_path: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(libraries, "Splitter", partial(Splitter, budget=20))
+            patched.setattr(base, "Splitter", partial(Splitter, budget=20))
             fresh(tmp_path / "library", [article(number) for number in range(5)], embedder)
         assert [one.check for one in check(tmp_path / "library", embedder).findings] == ["splitter"]
         before = len(state(tmp_path / "library")[1])
@@ -172,7 +172,7 @@ class TestReindex:
     def test_library_serves_and_takes_articles_meanwhile(
         self, path: Path, embedder: Embedder, new: NewEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(libraries, "_BATCH_PASSAGES", 8)
+        monkeypatch.setattr(base, "_BATCH_PASSAGES", 8)
         with Library(path, embedder) as library:
 
             def advance(done: int, total: int) -> None:
@@ -238,7 +238,7 @@ class TestReindex:
 class TestInterrupted:
     @pytest.fixture(autouse=True)
     def small_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(libraries, "_BATCH_PASSAGES", 8)
+        monkeypatch.setattr(base, "_BATCH_PASSAGES", 8)
 
     def interrupted(self, path: Path, embedder: Embedder, after: int) -> None:
         def advance(done: int, total: int) -> None:

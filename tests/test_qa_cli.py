@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 from conftest import Ran, Run
 
-from index import library as index_library
+from index import base
 from index.embed import Embedder, Runtime
 from index.library import DATABASE, Library
 from index.lock import write_lock
@@ -173,7 +173,7 @@ def test_interrupted_add_keeps_what_was_acknowledged(
         return read_file(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(index_library, "_BATCH_PASSAGES", 1)  # each article is a batch of its own
+        patch.setattr(base, "_BATCH_PASSAGES", 1)  # each article is a batch of its own
         patch.setattr(cli_add, "read_file", interrupted)
         ran = run("add", str(files))
     assert (ran.code, ran.out) == (128 + number, "2 added, 0 replaced, 0 unchanged\n")

@@ -226,7 +226,7 @@ class TestReindex:
                 os.kill(os.getpid(), by)
             return real(self, texts)
 
-        monkeypatch.setattr("index.library._BATCH_PASSAGES", 4)
+        monkeypatch.setattr("index.base._BATCH_PASSAGES", 4)
         with monkeypatch.context() as patched:
             patched.setattr(ToyEmbedder, "encode", encode)
             ran = run("reindex", "--embedder", "other")
