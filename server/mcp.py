@@ -57,6 +57,7 @@ class Endpoint:
     """Takes the protocol's messages over HTTP, a POST and a JSON response each."""
 
     def __init__(self, max_body_bytes: int) -> None:
+        """`max_body_bytes` is the guard's, which answers in our one shape."""
         self._manager = StreamableHTTPSessionManager(
             _server(_service), json_response=True, stateless=True, max_request_body_size=max_body_bytes
         )
