@@ -79,8 +79,8 @@ def _xml_record(entry: Any, feed: Any) -> Mapping[str, object]:
 
 def _atom_authors(*holders: Any) -> list[str]:
     """Those of the first that has any: the entry, its source, the feed."""
-    named = next((authors for holder in holders if (authors := holder.get("authors"))), [])
-    return [name for author in named if (name := author.get("name") or author.get("email"))]
+    found: list[Any] = next((authors for holder in holders if (authors := holder.get("authors"))), [])
+    return [name for author in found if (name := author.get("name") or author.get("email"))]
 
 
 def _rss_authors(entry: Any) -> list[str]:
