@@ -1,13 +1,15 @@
 """`Article`: an exact text with its identity and what is known about it."""
 
 import itertools
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from typing import Any
 
 from index.errors import InvalidInput
 
@@ -91,6 +93,28 @@ def make_article(
         metadata=_storable_metadata(extra),
         origin=origin,
     )
+
+
+def article_row(article: Article) -> tuple[str | None, ...]:
+    """Its values in the order of the database's columns; what is structured, as JSON."""
+    return (
+        article.id,
+        article.text,
+        article.title,
+        article.url,
+        article.published,
+        article.source,
+        json.dumps(article.authors),
+        json.dumps(article.metadata),
+        article.origin,
+    )
+
+
+def article_of(row: Sequence[Any]) -> Article:
+    """What `article_row` was given."""
+    id, text, title, url, published, source, authors, metadata, origin = row
+    names = tuple(json.loads(authors))
+    return Article(id, text, title, url, published, source, names, json.loads(metadata), origin)
 
 
 def storable(text: str) -> str:

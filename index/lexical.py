@@ -13,7 +13,7 @@ from index.passage import Passage
 from index.store import Keys
 
 _STEMS, _WORDS, _PAIRS = "stems", "words", "pairs"
-_BOOSTS = {_STEMS: 1.0, _WORDS: 0.5, _PAIRS: 0.3}
+BOOSTS = {_STEMS: 1.0, _WORDS: 0.5, _PAIRS: 0.3}
 """What a term of each field counts; see the README's Decisions for the measurement."""
 
 _STOP_WORDS = frozenset(
@@ -47,11 +47,10 @@ class LexicalIndex:
             path.mkdir(parents=True, exist_ok=True)
             self.path = path
         self._writer: tantivy.IndexWriter | None = None
-        self._words = _analyzer()
-        self._stems = _Stems()
+        self._terms = Terms()
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("key", indexed=True, fast=True)
-        for field in _BOOSTS:
+        for field in BOOSTS:
             builder.add_text_field(field, tokenizer_name=_SPACED, index_option="freq")
         self._schema = builder.build()
         self._index = tantivy.Index(self._schema, path=None if path is None else str(path))
@@ -84,8 +83,7 @@ class LexicalIndex:
         for key, passage in add:
             document = tantivy.Document()
             document.add_unsigned("key", key)
-            words, stems = self._analyzed(f"{passage.article.title or ''}\n{passage.text}")
-            for field, terms in ((_STEMS, stems), (_WORDS, words), (_PAIRS, _pairs(words, stems))):
+            for field, terms in self._terms.of_passage(passage).items():
                 document.add_text(field, " ".join(terms))
             writer.add_document(document)
         writer.commit()
@@ -97,7 +95,7 @@ class LexicalIndex:
         The question's words are terms to look up, never a query language. With `allowed` the search is over those
         keys alone (the statistics of words remain those of the whole library).
         """
-        terms = self._terms(question)
+        terms = [(field, term) for field, found in self._terms.of_question(question).items() for term in found]
         if not terms or k == 0 or (allowed is not None and len(allowed) == 0):
             return {}
         query = tantivy.Query.boolean_query([(tantivy.Occur.Should, self._query(*term)) for term in terms])
@@ -112,25 +110,9 @@ class LexicalIndex:
         found = [(int(key), score) for key, (score, _) in zip(keys, hits, strict=True) if key is not None]
         return dict(sorted(found, key=lambda item: (-item[1], item[0])))
 
-    def _terms(self, question: str) -> list[tuple[str, str]]:
-        """What to look up, each once, with the field it is of."""
-        words, stems = self._analyzed(question)
-        telling = [place for place, word in enumerate(words) if word not in _STOP_WORDS] or range(len(words))
-        found = {
-            _STEMS: [stems[place] for place in telling],
-            _WORDS: [words[place] for place in telling],
-            _PAIRS: _pairs(words, stems),
-        }
-        return [(field, term) for field in found for term in list(dict.fromkeys(found[field]))[:_MAX_QUESTION_TERMS]]
-
-    def _analyzed(self, text: str) -> tuple[list[str], list[str]]:
-        """The words of a text, and as many stems."""
-        words = self._words.analyze(text)
-        return words, [self._stems[word] for word in words]
-
     def _query(self, field: str, term: str) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, field, term, index_option="freq")
-        return tantivy.Query.boost_query(query, _BOOSTS[field])
+        return tantivy.Query.boost_query(query, BOOSTS[field])
 
     def copy(self, path: Path) -> "LexicalIndex":
         """The same index in another directory, to be changed there. Segment files are never written to again, so
@@ -140,6 +122,35 @@ class LexicalIndex:
             self._writer = None
         shutil.copytree(self.path, path, copy_function=_link_or_copy, ignore=shutil.ignore_patterns("*.lock"))
         return LexicalIndex(path)
+
+
+class Terms:
+    """Makes texts into what they are looked up by, in each field."""
+
+    def __init__(self) -> None:
+        self._words = _analyzer()
+        self._stems = _Stems()
+
+    def of_passage(self, passage: Passage) -> dict[str, list[str]]:
+        """Every term of the passage and its title, as often as it is there."""
+        words, stems = self._analyzed(f"{passage.article.title or ''}\n{passage.text}")
+        return {_STEMS: stems, _WORDS: words, _PAIRS: _pairs(words, stems)}
+
+    def of_question(self, question: str) -> dict[str, list[str]]:
+        """What to look up, each once."""
+        words, stems = self._analyzed(question)
+        telling = [place for place, word in enumerate(words) if word not in _STOP_WORDS] or range(len(words))
+        found = {
+            _STEMS: [stems[place] for place in telling],
+            _WORDS: [words[place] for place in telling],
+            _PAIRS: _pairs(words, stems),
+        }
+        return {field: list(dict.fromkeys(terms))[:_MAX_QUESTION_TERMS] for field, terms in found.items()}
+
+    def _analyzed(self, text: str) -> tuple[list[str], list[str]]:
+        """The words of a text, and as many stems."""
+        words = self._words.analyze(text)
+        return words, [self._stems[word] for word in words]
 
 
 class _Stems(dict[str, str]):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import schema
-from index.article import Article, storable
+from index.article import Article, article_of, article_row, storable
 from index.embed import Vectors
 from index.errors import ArticleDamaged, DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
 from index.feedback import Feedback, feedback_of, feedback_row
@@ -179,7 +179,7 @@ class Store:
             for item in batch:
                 article = item.article
                 db.execute("DELETE FROM article WHERE id = ? OR origin = ?", (article.id, article.origin))
-                row = _row(article)
+                row = article_row(article)
                 db.execute(
                     f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
                     (*row, article_checksum(*row)),
@@ -316,9 +316,7 @@ class Store:
             raise ArticleDamaged(
                 f"the article {values[0]!r} in {self._path} is not what was stored; add it again; see: pullquote doctor"
             )
-        id, text, title, url, published, source, authors, metadata, origin = values
-        names = tuple(json.loads(authors))
-        return Article(id, text, title, url, published, source, names, json.loads(metadata), origin)
+        return article_of(values)
 
     def select(self, filter: Filter) -> Keys:
         """The keys of the passages of all articles the filter lets through, ascending."""
@@ -406,17 +404,3 @@ def _insert_passages(db: apsw.Connection, article: int, item: Indexed) -> None:
 
 def _advance(db: apsw.Connection) -> None:
     db.execute("UPDATE setting SET value = value + 1 WHERE name = 'generation'")
-
-
-def _row(article: Article) -> tuple[str | None, ...]:
-    return (
-        article.id,
-        article.text,
-        article.title,
-        article.url,
-        article.published,
-        article.source,
-        json.dumps(article.authors),
-        json.dumps(article.metadata),
-        article.origin,
-    )
