@@ -81,7 +81,10 @@ def read_file(path: Path, format: Format | None = None, columns: Mapping[str, st
 
 def read_open(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
     """The articles of an open file; `where` names it in messages."""
-    return (read_apart if format.apart else read_here)(file, where, format, columns)
+    try:
+        yield from (read_apart if format.apart else read_here)(file, where, format, columns)
+    except UnreadableArticle as error:
+        yield error
 
 
 def read(data: bytes, where: str, format: Format | None = None) -> Items:

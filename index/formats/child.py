@@ -19,7 +19,7 @@ from index.errors import UnreadableArticle
 from index.formats.format import Format
 from index.formats.message import MAX_LINE_BYTES, Begun, Done, Message, to_line
 from index.formats.parts import Parts, use
-from index.formats.reading import read_safely
+from index.formats.reading import read_here, safely
 
 _NEW_USER_AND_NETWORK = 0x10000000 | 0x40000000
 """CLONE_NEWUSER and CLONE_NEWNET of Linux."""
@@ -101,7 +101,8 @@ def _parse(request: dict[str, Any], descriptor: int, channel: socket.socket, all
     use(Parts(tuple(request["after"]), lambda path, where: say(Begun(path, where))))
     try:
         with BufferedReader(_File(descriptor, allowance), _BUFFER_BYTES) as file:
-            for item in read_safely(file, request["where"], Format(**request["format"]), request["columns"]):
+            items = read_here(file, request["where"], Format(**request["format"]), request["columns"])
+            for item in safely(items, request["where"]):
                 say(item)
     except MemoryError:  # what it has broken, nobody knows
         os._exit(os.EX_OSERR)

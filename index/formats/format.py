@@ -39,6 +39,8 @@ TEXT = Format("text", apart=False)
 MARKDOWN = Format("markdown", apart=False)
 HTML = Format("html")
 RECORDS = Format("records", many=True, apart=False)
+FEED = Format("feed", binary=True, many=True)
+ARCHIVE = Format("archive", binary=True, streamed=True, many=True, tabular=True)
 
 FORMATS = {
     ".txt": TEXT,
@@ -48,10 +50,13 @@ FORMATS = {
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,
+    ".rss": FEED,
+    ".atom": FEED,
     ".xml": HTML,
     ".jsonl": RECORDS,
     ".ndjson": RECORDS,
     ".json": RECORDS,
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"), ARCHIVE),
 }
 """File name ending to its format."""
 

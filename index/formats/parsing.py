@@ -54,7 +54,9 @@ class Parser:
         self._working = False
         command = [*_COMMAND, str(limits.seconds), str(limits.memory)]
         with theirs:  # in a session of its own, where Ctrl-C does not reach it
-            self._process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+            )
 
     @property
     def idle(self) -> bool:

@@ -11,40 +11,48 @@ from index.formats.format import Format, Items
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Largest file that is read whole."""
 
+_PIECE_BYTES = 1 << 20
 
 _MAX_REASON_CHARACTERS = 200
 
 
-def read_safely(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str]) -> Items:
-    """The same as `read_here`, with whatever the format's library raises as what is wrong with the file: it was written
-    for files that are as they should be. Raises MemoryError."""
+def read_here(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str]) -> Items:
+    """The articles of a file; `where` names it in messages. Raises UnreadableArticle, and whatever the format's library
+    does."""
+    # A format's library is imported when its first file comes: trafilatura alone takes most of a second.
+    read = importlib.import_module(f"index.formats.{format.module}").read
+    content = file if format.binary else _text(whole(file, where), where)
+    yield from read(content, where, columns) if format.tabular else read(content, where)
+
+
+def whole(file: BinaryIO, where: str) -> bytes:
+    """All that is left of a file. Raises UnreadableArticle where that is too much, or nothing."""
+    data = bytearray()
+    while piece := file.read(_PIECE_BYTES):  # asked for all at once, room would be made for the largest file there is
+        data += piece
+        if len(data) > MAX_FILE_BYTES:
+            raise UnreadableArticle(where, f"it is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
+    if not data.strip():
+        raise UnreadableArticle(where, "it is empty")
+    return bytes(data)
+
+
+def _text(data: bytes, where: str) -> str:
     try:
-        yield from read_here(file, where, format, columns)
+        return decode(data)
+    except NotText as error:
+        raise UnreadableArticle(where, str(error)) from None
+
+
+def safely(items: Items, where: str) -> Items:
+    """The items, with whatever the library of a format raises as what is wrong with the file, since it was written for
+    files that are as they should be. Raises MemoryError."""
+    try:
+        yield from items
+    except UnreadableArticle as error:
+        yield error
     except MemoryError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:_MAX_REASON_CHARACTERS]
         yield UnreadableArticle(where, f"it cannot be parsed: {reason}")
-
-
-def read_here(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str]) -> Items:
-    """The articles of a file; `where` names it in messages."""
-    # A format's library is imported when its first file comes: trafilatura alone takes most of a second.
-    read = importlib.import_module(f"index.formats.{format.module}").read
-    content: BinaryIO | str
-    if format.binary:
-        content = file
-    else:
-        data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            yield UnreadableArticle(where, f"it is larger than {MAX_FILE_BYTES >> 20} MiB; split it")
-            return
-        if not data.strip():
-            yield UnreadableArticle(where, "it is empty")
-            return
-        try:
-            content = decode(data)
-        except NotText as error:
-            yield UnreadableArticle(where, str(error))
-            return
-    yield from read(content, where, columns) if format.tabular else read(content, where)
