@@ -11,13 +11,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from index import errors
+from index.collection import MAIN
 from index.library import Library, Validity, check_question
-from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_mcp, cli_models, cli_serve
+from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_keys, cli_mcp, cli_models, cli_serve
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_add import Format, add_files
 from qa.cli_options import (
     ArticleOption,
+    CollectionOption,
     CommonLibraryOption,
     EmbedderOption,
     HitsOption,
@@ -92,6 +94,7 @@ def main() -> NoReturn:
 def settings(
     context: typer.Context,
     library: CommonLibraryOption = None,
+    collection: CollectionOption = MAIN,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if not version and context.invoked_subcommand is None:
@@ -123,6 +126,8 @@ app.command("restore")(cli_keep.restore)
 app.command("reindex")(cli_keep.reindex)
 app.command("compact")(cli_keep.compact)
 app.add_typer(cli_feedback.app, name="feedback")
+app.add_typer(cli_keys.app, name="keys")
+app.command("collections")(cli_keys.collections)
 
 
 @app.command()

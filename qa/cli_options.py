@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from index.collection import MAIN, collection_path
 from index.embed import DEFAULT_EMBEDDER, Runtime, load_embedder
 from index.errors import InvalidInput
 from index.filter import Filter
@@ -30,11 +31,43 @@ CommonLibraryOption = Annotated[
     Path | None,
     typer.Option("--library", "-l", metavar="DIR", envvar="PULLQUOTE_LIBRARY", help="The library's directory."),
 ]
+CollectionOption = Annotated[
+    str,
+    typer.Option("--collection", "-c", metavar="NAME", help="One of its collections.", envvar="PULLQUOTE_COLLECTION"),
+]
+
+
+def _whole(context: typer.Context, library: Path) -> Path:
+    if context.find_root().params["collection"] != MAIN:
+        raise InvalidInput(f"{context.info_name} is for all collections of a library; leave out --collection")
+    return library
+
+
+def _within_collection(context: typer.Context, library: Path) -> Path:
+    return collection_path(library, context.find_root().params["collection"])
+
+
 LibraryOption = Annotated[
     Path,
-    typer.Option("--library", "-l", metavar="DIR", help="The library's directory.", show_default=False),
+    typer.Option(
+        "--library",
+        "-l",
+        metavar="DIR",
+        help="The library's directory.",
+        show_default=False,
+        callback=_within_collection,
+    ),
 ]
-"""The same after the command's name; what was given before it (or by the environment) is this one's default."""
+"""The same after the command's name, with the collection; what was given before it (or by the environment) is this
+one's default."""
+
+WholeLibraryOption = Annotated[
+    Path,
+    typer.Option(
+        "--library", "-l", metavar="DIR", help="The library's directory.", show_default=False, callback=_whole
+    ),
+]
+"""The same for what is about all collections."""
 
 EmbedderOption = Annotated[
     str | None,
@@ -49,6 +82,16 @@ ReaderOption = Annotated[
 RuntimeOption = Annotated[
     Runtime | None,
     typer.Option("--runtime", help="What runs the models.", show_default="onnx where a model has a graph, else torch"),
+]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        envvar="PULLQUOTE_KEYS",
+        help="Where the keys are kept.",
+        show_default="keys.json in the library",
+    ),
 ]
 GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="SQuAD 1.1/2.0 JSON, JSONL or CSV; see the README.")]
 HitsOption = Annotated[

@@ -1,20 +1,34 @@
 """`pullquote serve`."""
 
 import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from qa.answer import load, warm_up_reader, warm_up_search
-from qa.cli_options import EmbedderOption, LibraryOption, ReaderOption, RuntimeOption, open_library
+from index.collection import collection_names, collection_path
+from index.errors import InvalidInput
+from index.library import Library
+from qa.answer import Ask, load, warm_up_reader, warm_up_search
+from qa.cli_keys import key_file
+from qa.cli_options import EmbedderOption, KeysOption, ReaderOption, RuntimeOption, WholeLibraryOption, open_library
 from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
 
 
 def serve(
-    library: LibraryOption,
-    host: Annotated[str, typer.Option(help="Address to listen on; only this machine's own.")] = "127.0.0.1",
+    library: WholeLibraryOption,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own takes keys.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    keys: KeysOption = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="A site whose pages may use this in a browser (CORS).", show_default="none"),
+    ] = None,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -28,17 +42,34 @@ def serve(
 
     It listens at once, and answers questions as soon as GET /v1/ready says so. Told to end (SIGTERM or Ctrl-C), it
     finishes what it has begun.
-    """
-    from server.log import logging_to
-    from server.run import run  # here, so that other commands do not wait for a web framework
 
+    Without keys it answers this machine alone. As soon as there is one (`pullquote keys add NAME`), every request
+    needs one. It speaks plain HTTP: what other machines reach should have a proxy with TLS in front.
+    """
+    from server.access import is_loopback  # here, so that other commands do not wait for a web framework
+    from server.app import create_app
+    from server.collections import Shelf
+    from server.log import logging_to
+    from server.run import run
+
+    known = key_file(library, keys, always=not is_loopback(host))
+    if known.always and not known.keys():
+        raise InvalidInput(f"to listen on {host} there must be a key; make one with: pullquote keys add NAME")
     folder, one = reader_folder(reader), load_reader(reader, runtime)
-    with open_library(library, embedder, runtime, create=True) as opened:
-        calibration = calibration_for(opened, folder)
+    with ExitStack() as open_libraries:
+
+        def opened(path: Path) -> tuple[Ask, Library, int]:
+            found = open_libraries.enter_context(open_library(path, embedder, runtime, create=True))
+            calibration = calibration_for(found, folder)
+            return load(found, one, calibration), found, calibration.hits
+
+        ask, main, hits = opened(library)
+        shelf = Shelf(partial(collection_names, library), lambda name: opened(collection_path(library, name)))
+        app = create_app(ask, main, hits=hits, keys=known, shelf=shelf, origins=allow_origin or ())
 
         def warm_up() -> None:
-            warm_up_search(opened)
+            warm_up_search(main)
             warm_up_reader(one)
 
         with logging_to(sys.stderr, log_format, log_questions):
-            run(load(opened, one, calibration), opened, host, port, warm_up, calibration.hits)
+            run(app, host, port, warm_up)

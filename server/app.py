@@ -1,6 +1,6 @@
 """`create_app`: questions, feedback, articles and the server's state over HTTP, as JSON; and pages that show them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -15,13 +16,17 @@ from index.library import Library
 from qa.answer import Ask
 from qa.confidence import DEFAULT_HITS
 from server import articles, docs, feedback, questions
+from server.access import Access
 from server.admission import MAX_WAITING, Queue, Threads
+from server.collections import Collections, Shelf
+from server.collections import router as collections_router
 from server.entry import Entries, note_wait
-from server.errors import declared
-from server.guard import MAX_BODY_BYTES, Guard
+from server.errors import open_to_all
+from server.guard import MAX_BODY_BYTES, REQUEST_ID, Guard
+from server.keys import KeyFile
 from server.leaving import Leaving
-from server.mcp import Endpoint
 from server.log import write
+from server.mcp import Endpoint
 from server.metrics import Metrics
 from server.metrics import router as metrics_router
 from server.pages.errors import response_to
@@ -54,16 +59,20 @@ def create_app(
     hits: int = DEFAULT_HITS,
     waiting: int = MAX_WAITING,
     max_body_bytes: int = MAX_BODY_BYTES,
-    local_only: bool = True,
+    keys: KeyFile | None = None,
+    shelf: Shelf | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The server over one library. It runs once; at its end the library's indexes are saved, but it is not closed.
 
     `hits` is how many passages `ask` reads where a question does not say. `waiting` requests at most wait for the one
-    that is being worked at; `local_only` refuses requests whose Host header does not name this machine.
+    that is being worked at. `keys` say who is let in, `shelf` which other collections there are; pages of `origins` may
+    read responses in a browser.
     """
     inference = Threads(1, "inference", note_wait)
     metrics = Metrics(_VERSION)
-    service = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
+    main = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
+    collections = Collections(main, shelf)
 
     assistants = Endpoint(max_body_bytes)
 
@@ -71,7 +80,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with assistants.run():
             yield
-        service.close()
+        collections.close()
 
     app = FastAPI(
         title="Pullquote",
@@ -82,6 +91,7 @@ def create_app(
             *questions.router.routes,
             *feedback.router.routes,
             *articles.router.routes,
+            *collections_router.routes,
             *router.routes,
             *metrics_router.routes,
             Route("/mcp", assistants, methods=["POST"]),
@@ -92,7 +102,9 @@ def create_app(
         middleware=[
             Middleware(Entries, keepers=[metrics.count, write]),
             Middleware(Leaving),
-            Middleware(Guard, max_body_bytes=max_body_bytes, local_only=local_only, respond=response_to),
+            *_cross_origin(origins),
+            Middleware(Guard, max_body_bytes=max_body_bytes, respond=response_to),
+            Middleware(Access, collections=collections, keys=keys),
             Middleware(Patience),
         ],
         exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},
@@ -100,24 +112,39 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load their scripts from the network
         redoc_url=None,
     )
-    app.state.service = service
+    app.state.collections, app.state.keys = collections, keys
     app.state.metrics = metrics
     return app
 
 
-@router.get("/v1/health", summary="Is the process running?", responses=declared(421))
+@router.get("/v1/health", summary="Is the process running?", responses=open_to_all())
 async def health() -> HealthJSON:
     """Answers as long as the process can; says nothing of the library."""
     return {"status": "ok", "version": _VERSION}
 
 
-@router.get("/v1/ready", summary="Can questions be asked?", responses=declared(421, 500, 503))
+@router.get("/v1/ready", summary="Can questions be asked?", responses=open_to_all(500, 503))
 async def ready(service: ServiceOf) -> ReadyJSON:
-    """Answers 200 where the library can be read, with its numbers of articles and passages; 503 while the models are
-    being loaded, and as soon as the server is told to end."""
+    """Answers 200 where the library can be read; 503 while the models are being loaded, and as soon as the server is
+    told to end."""
     service.queue.check()
-    articles, passages = await service.reads.run(service.library.counts)
-    return {"status": "ready", "articles": articles, "passages": passages}
+    await service.reads.run(service.library.counts)
+    return {"status": "ready"}
+
+
+def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """By default a browser lets no page of another site read a response."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Retry-After"],
+        )
+    ]
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:

@@ -24,7 +24,7 @@ Id = Annotated[str, Path(description="The article's id, percent-encoded; it may 
 router = APIRouter(route_class=JSONRoute, tags=["articles"])
 
 
-@router.post("/v1/articles", summary="Add articles", responses=declared(408, 413, 415, 421, 422, 429, 500, 503, 507))
+@router.post("/v1/articles", summary="Add articles", responses=declared(408, 413, 415, 422, 500, 503, 507))
 async def add_articles(body: Records, service: ServiceOf) -> AdditionsJSON:
     """Add a record, or a list of up to 1,000. The response comes when all are safely stored, and is in their order.
 
@@ -45,13 +45,13 @@ async def add_articles(body: Records, service: ServiceOf) -> AdditionsJSON:
     return {"results": [{"id": article.id, "outcome": outcomes[article.id].popleft()} for article in articles]}
 
 
-@router.get("/v1/articles", summary="List articles", responses=declared(421, 422, 500))
+@router.get("/v1/articles", summary="List articles", responses=declared(422, 500))
 async def list_articles(page: Annotated[Page, Query()], service: ServiceOf) -> ArticlesJSON:
     """A page of articles without their texts, in the order they came in."""
     return await service.reads.run(_page, service.library, page.offset, page.limit)
 
 
-@router.get("/v1/articles/{id:path}", summary="Show an article", responses=declared(404, 421, 422, 500))
+@router.get("/v1/articles/{id:path}", summary="Show an article", responses=declared(422, 500))
 async def show_article(id: Id, service: ServiceOf) -> ArticleJSON:
     """An article with its exact text."""
     return await service.reads.run(_article, service.library, id)
@@ -61,7 +61,7 @@ async def show_article(id: Id, service: ServiceOf) -> ArticleJSON:
     "/v1/articles/{id:path}",
     summary="Remove an article",
     status_code=204,
-    responses=declared(404, 421, 422, 429, 500, 503, 507),
+    responses=declared(422, 500, 503, 507),
 )
 async def remove_article(id: Id, service: ServiceOf) -> None:
     """Remove an article with its passages."""

@@ -70,13 +70,15 @@ _MESSAGES = {
 """Where pydantic speaks of Python rather than of JSON."""
 
 _DESCRIPTIONS = {
-    404: "The article is not in the library",
+    401: "No key that is known came with the request",
+    403: "The key does not allow this",
+    404: "There is no such article, or collection, for this key to see",
     408: "The request took too long to arrive",
     413: "The body is too large",
     415: "The body is not declared to be JSON",
-    421: "The host in the URL is not this machine",
+    421: "The host in the URL is not this machine, and no keys were made",
     422: "The request cannot be answered as it stands",
-    429: "Too many requests are waiting; come again after the seconds in `Retry-After`",
+    429: "Too many requests are waiting, or came with this key; come again after the seconds in `Retry-After`",
     500: "A fault on our side",
     503: "Not now, as `code` says: the library cannot be written to, the models are being loaded, the server is about "
     "to end, or the time given is over; come again after the seconds in `Retry-After`",
@@ -93,8 +95,13 @@ class Refusal(HTTPException):
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of a route's error responses."""
-    return {status: {"model": ErrorJSON, "description": _DESCRIPTIONS[status]} for status in statuses}
+    """The OpenAPI description of a route's error responses: these, and those of whoever may not use it."""
+    return open_to_all(401, 403, 404, 429, *statuses)
+
+
+def open_to_all(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `declared`, of a route that needs no key."""
+    return {status: {"model": ErrorJSON, "description": _DESCRIPTIONS[status]} for status in sorted({421, *statuses})}
 
 
 def response_to(error: Exception) -> JSONResponse:
@@ -135,7 +142,7 @@ def _response(status: int, code: str, message: str, headers: Mapping[str, str] |
     note_error(code)
     body: ErrorJSON = {"error": {"code": code, "message": message}}
     retry = {"Retry-After": str(RETRY_SECONDS[status])} if status in RETRY_SECONDS else {}
-    return JSONResponse(body, status, {**(headers or {}), **retry})
+    return JSONResponse(body, status, {**retry, **(headers or {})})
 
 
 def _validation_response(errors: Sequence[Any]) -> JSONResponse:

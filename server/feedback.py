@@ -15,7 +15,7 @@ router = APIRouter(route_class=JSONRoute, tags=["questions"])
 @router.post(
     "/v1/feedback",
     summary="Say whether an answer is right",
-    responses=declared(404, 408, 413, 415, 421, 422, 429, 500, 503, 507),
+    responses=declared(408, 413, 415, 422, 500, 503, 507),
 )
 async def give_feedback(body: FeedbackBody, service: ServiceOf) -> GivenJSON:
     """Keep with the library that an answer is `right` or `wrong`, that another quote is `better`, or that the question

@@ -3,7 +3,6 @@
 import re
 from asyncio import CancelledError
 from collections.abc import Callable
-from ipaddress import ip_address
 from time import perf_counter
 from uuid import uuid4
 
@@ -32,23 +31,17 @@ _TAKEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Guard:
-    """Refuses strange hosts and large bodies, answers the errors nobody else did, and gives every response its
-    `HEADERS` and the request's id: the client's own where it is one that can stand in any log, else a new one.
-
-    With `local_only` the Host header must name this machine. Otherwise any web page could have its own name resolve
-    to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser. `respond` makes the response to an
-    error.
+    """Refuses large bodies, answers the errors nobody else did, and gives every response its `HEADERS` and the
+    request's id: the client's own where it is one that can stand in any log, else a new one. `respond` makes the
+    response to an error.
 
     Starlette's own limit on bodies answers in plain text, which is not our one shape.
     """
 
-    def __init__(
-        self, app: ASGIApp, max_body_bytes: int, local_only: bool, respond: Callable[[Scope, Exception], Response]
-    ) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, respond: Callable[[Scope, Exception], Response]) -> None:
         self._app = app
         self._respond = respond
         self._max_body_bytes = max_body_bytes
-        self._local_only = local_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,8 +80,6 @@ class Guard:
             await self._respond(scope, told)(scope, receive, send_marked)
 
     def _check(self, headers: Headers) -> None:
-        if self._local_only and not is_loopback(_host(headers.get("host", ""))):
-            raise Refusal(421, "unknown_host", "this server answers this machine only; use http://127.0.0.1 in the URL")
         declared = headers.get("content-length", "")
         if declared.isdecimal():
             self._check_size(int(declared))
@@ -99,20 +90,5 @@ class Guard:
             raise Refusal(413, "content_too_large", f"the body is larger than {limit}; send it in parts")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is certain to be this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _request_id(given: str) -> str:
     return given if _TAKEN_ID.fullmatch(given) else uuid4().hex
-
-
-def _host(header: str) -> str:
-    """The host of a Host header, which may have a port after it."""
-    return re.sub(r":\d*$", "", header).strip("[]").lower()

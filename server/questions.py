@@ -40,7 +40,7 @@ _AS_LINES = {
     "/v1/ask",
     summary="Answer a question, or several",
     response_model=AnswerJSON | AnswersJSON,
-    responses={200: _AS_LINES, **declared(408, 413, 415, 421, 422, 429, 500, 503)},
+    responses={200: _AS_LINES, **declared(408, 413, 415, 422, 500, 503)},
 )
 async def ask_questions(body: Asking, request: Request, service: ServiceOf, arrived: ArrivedOf) -> object:
     """Answer with a quote out of the articles, or say why there is none.
@@ -50,7 +50,8 @@ async def ask_questions(body: Asking, request: Request, service: ServiceOf, arri
     `budget_ms` counts from the arrival of the request. Where it is used up before the question has its turn, the
     response is 503 `out_of_time` at that moment, since nothing was read; otherwise at least the first passages are.
 
-    Several questions, up to 100, wait in one place for a turn each, between which others have theirs.
+    Several questions, up to 100, wait in one place for a turn each, between which others have theirs. They count as so
+    many requests.
 
     With `Accept: application/x-ndjson` the response is lines of JSON, each sent as soon as it is known: of one question
     the passages found, as from `/v1/search`, and then the answer; of several the answers. An error that comes after
@@ -58,14 +59,13 @@ async def ask_questions(body: Asking, request: Request, service: ServiceOf, arri
     """
     as_lines = LINES in request.headers.get("accept", "")
     if isinstance(body, BatchBody):
+        request.state.spend(len(body.questions) - 1)
         answers = _answers(body, service, arrived)
         return await _as_lines(answers) if as_lines else {"answers": [answer async for answer in answers]}
     return await _as_lines(_found_and_answer(body, service, arrived)) if as_lines else await ask(body, service, arrived)
 
 
-@router.post(
-    "/v1/read", summary="Answer a question from texts", responses=declared(408, 413, 415, 421, 422, 429, 500, 503)
-)
+@router.post("/v1/read", summary="Answer a question from texts", responses=declared(408, 413, 415, 422, 500, 503))
 async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> AnswerJSON:
     """Answer with a quote out of the texts that come with the question, or say why there is none. Nothing is stored,
     and the library has no part in it.
@@ -84,7 +84,7 @@ async def read_texts(body: ReadBody, service: ServiceOf, arrived: ArrivedOf) -> 
     return await _asked(question, service, arrived)
 
 
-@router.post("/v1/search", summary="Find passages", responses=declared(408, 413, 415, 421, 422, 429, 500, 503))
+@router.post("/v1/search", summary="Find passages", responses=declared(408, 413, 415, 422, 500, 503))
 async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
     """The k passages most likely to hold the answer, best first, without reading them."""
     check_question(body.question)
@@ -92,7 +92,7 @@ async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
         return await service.inference.run(_hits, service.library, body.question, body.k, body.made_filter())
 
 
-@router.post("/v1/verify", summary="Check a citation", responses=declared(408, 413, 415, 421, 422, 500))
+@router.post("/v1/verify", summary="Check a citation", responses=declared(408, 413, 415, 422, 500))
 async def verify(body: CitationBody, service: ServiceOf) -> VerificationJSON:
     """Whether a quote still stands at its place: valid, stale (the article is there, the quote is not at its place or
     the text has changed) or unknown (the article is not in the library).

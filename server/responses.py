@@ -100,5 +100,16 @@ class ReadyJSON(TypedDict):
     """The library can be read."""
 
     status: str
-    articles: int
-    passages: int
+
+
+class CollectionsJSON(TypedDict):
+    """The collections that there are for who asks, the main one first."""
+
+    collections: list[str]
+
+
+class CollectionJSON(TypedDict):
+    """A collection, and whether it was made just now."""
+
+    name: str
+    made: bool

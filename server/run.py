@@ -9,15 +9,13 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from index.errors import InvalidInput
-from index.library import Library
-from qa.answer import Ask
-from qa.confidence import DEFAULT_HITS
+from server.access import is_loopback
 from server.admission import Door
-from server.app import create_app
 from server.connection import IDLE_SECONDS, Connection
-from server.guard import is_loopback
+from server.keys import KeyFile
 from server.log import write_state
 from server.service import Service
 
@@ -30,28 +28,18 @@ LINGER_SECONDS = 2
 _TICK_SECONDS = 0.1
 
 
-def run(
-    ask: Ask,
-    library: Library,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    load: Callable[[], object] = lambda: None,
-    hits: int = DEFAULT_HITS,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then return; the library's indexes are saved, closing it is the caller's part.
+def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[[], object] = lambda: None) -> None:
+    """Serve until SIGINT or SIGTERM, then return; the libraries' indexes are saved, closing them is the caller's part.
 
     `load` is called once, on the inference thread, while the port is open already: until it returns, what needs that
-    thread is refused (503). What it raises ends the server, and is raised here. `hits` is `create_app`'s.
+    thread is refused (503). What it raises ends the server, and is raised here.
 
-    Raises InvalidInput where `host` is not this machine's own: there is no authentication yet. Ends the process with
-    a message where the port is taken.
+    Raises InvalidInput where `host` is not this machine's own and the app needs no keys. Ends the process with a
+    message where the port is taken.
     """
-    if not is_loopback(host):
-        raise InvalidInput(
-            f"{host} may be reached from other machines, and anyone there could read and remove articles; "
-            "serve on 127.0.0.1"
-        )
-    app = create_app(ask, library, hits=hits)
+    keys: KeyFile | None = app.state.keys
+    if not is_loopback(host) and not (keys and keys.always):
+        raise InvalidInput(f"{host} may be reached from other machines, and anyone there could remove articles")
     config = uvicorn.Config(
         app,
         host=host,
@@ -71,7 +59,7 @@ def run(
     # had closed the library; KeyboardInterrupt does not.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        Server(config, app.state.service, load).run()
+        Server(config, app.state.collections.main, load).run()
     finally:
         signal.signal(signal.SIGTERM, previous)
 

@@ -36,7 +36,8 @@ async def _service(request: Request) -> Service:
 
 
 def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
+    """That of the request's collection."""
+    service: Service = request.state.service
     return service
 
 

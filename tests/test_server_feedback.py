@@ -18,7 +18,7 @@ RIGHT = {"question": "When was the treaty signed?", "verdict": "right", "place":
 
 
 def kept(client: TestClient) -> dict[int, Feedback]:
-    said: dict[int, Feedback] = client.app.state.service.library.feedback()
+    said: dict[int, Feedback] = client.app.state.collections.main.library.feedback()
     return said
 
 
@@ -82,7 +82,7 @@ def test_while_another_process_writes(tmp_path: Path) -> None:
 
 
 def test_while_too_many_wait(tmp_path: Path) -> None:
-    with serving(tmp_path, TREATY, waiting=0) as client, client.app.state.service.queue.place():
+    with serving(tmp_path, TREATY, waiting=0) as client, client.app.state.collections.main.queue.place():
         response = client.post("/v1/feedback", json=RIGHT)
     assert (response.status_code, error(response)["code"]) == (429, "overloaded")
 
@@ -91,7 +91,9 @@ def test_is_described(tmp_path: Path) -> None:
     with serving(tmp_path) as client:
         description = client.get("/openapi.json").json()
     operation = description["paths"]["/v1/feedback"]["post"]
-    assert set(operation["responses"]) == {"200", "404", "408", "413", "415", "421", "422", "429", "500", "503", "507"}
+    assert set(operation["responses"]) == {
+        *("200", "401", "403", "404", "408", "413", "415", "421", "422", "429", "500", "503", "507")
+    }
     body = description["components"]["schemas"]["FeedbackBody"]
     assert body["required"] == ["question", "verdict"]
     assert description["components"]["schemas"]["Verdict"]["enum"] == ["right", "wrong", "better", "unanswerable"]

@@ -102,7 +102,7 @@ def browsing(path: Path, *records: dict[str, Any], **settings: Any) -> Iterator[
 
 
 def said(client: TestClient) -> list[tuple[str, Verdict, tuple[str, int, int, str] | None]]:
-    kept = client.app.state.service.library.feedback().values()  # type: ignore[attr-defined]
+    kept = client.app.state.collections.main.library.feedback().values()  # type: ignore[attr-defined]
     return [
         (one.question, one.verdict, one.place and (one.place.article, one.place.start, one.place.end, one.place.quote))
         for one in kept
@@ -153,7 +153,7 @@ def asking(path: Path, over: Callable[[Library], Ask], *records: dict[str, Any])
         return box[0](question)
 
     with browsing(path, *records, ask=ask) as client:
-        box.append(over(client.app.state.service.library))  # type: ignore[attr-defined]
+        box.append(over(client.app.state.collections.main.library))  # type: ignore[attr-defined]
         yield client
 
 
@@ -306,7 +306,7 @@ def test_what_cannot_be_asked_is_told_above_the_form_as_it_was(tmp_path: Path) -
 
 
 def test_too_many_wait(tmp_path: Path) -> None:
-    with browsing(tmp_path, TREATY, waiting=0) as client, client.app.state.service.queue.place():  # type: ignore[attr-defined]
+    with browsing(tmp_path, TREATY, waiting=0) as client, client.app.state.collections.main.queue.place():  # type: ignore[attr-defined]
         response = client.get("/", params={"q": QUESTION})
         page = read(response)
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
@@ -670,7 +670,7 @@ def test_places_in_a_long_text_of_one_word() -> None:
         {"origin": "https://example.org", "sec-fetch-site": "same-origin"},
     ],
 )
-@pytest.mark.parametrize("path", ["/feedback", "/articles", "/remove"])
+@pytest.mark.parametrize("path", ["/feedback", "/articles", "/remove", "/key"])
 def test_no_other_site_can_send_a_form(tmp_path: Path, path: str, headers: dict[str, str]) -> None:
     sent = {"id": "treaty-1648", "article": "treaty-1648", "text": "x", "question": "?", "verdict": "unanswerable"}
     with serving(tmp_path, TREATY) as client:
@@ -693,7 +693,7 @@ def test_every_form_that_changes_something_is_one_of_those() -> None:
     changing = {
         route.path for route in routes if {"POST", "PUT", "PATCH", "DELETE"} & set(getattr(route, "methods", ()))
     }  # type: ignore[attr-defined]
-    assert changing == {"/feedback", "/articles", "/remove"}
+    assert changing == {"/feedback", "/articles", "/key", "/remove"}
 
 
 # Nothing on a page is more than text

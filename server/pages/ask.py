@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import QueryParams
 
 from server import questions
+from server.pages.paths import path
 from server.pages.render import page
 from server.pages.site import checked
 from server.service import ServiceOf
@@ -36,7 +37,7 @@ class Asked:
         fields = [("q", self.question), *(("source", source) for source in self.sources)]
         fields += [("since", self.since), ("until", self.until), ("exhaustive", "true" if self.exhaustive else "")]
         given = urlencode([(name, value) for name, value in fields if value])
-        return f"/?{given}" if given else "/"
+        return path(f"/?{given}" if given else "/")
 
     @property
     def exhaustive_path(self) -> str:

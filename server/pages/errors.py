@@ -26,10 +26,13 @@ _HEADING = "This cannot be done as it stands"
 def response_to(scope: Scope, error: Exception) -> Response:
     """The response to any error: JSON from the API and to programs, a page that says the same to browsers."""
     told = errors.response_to(error)
-    if scope["path"].startswith("/v1/") or "text/html" not in Headers(scope=scope).get("accept", ""):
+    below = scope["path"].removeprefix(scope.get("root_path", ""))
+    if below.startswith("/v1/") or "text/html" not in Headers(scope=scope).get("accept", ""):
         return told
     query = QueryParams(scope["query_string"])
     here = percent_encode(scope["path"]) + (f"?{query}" if query else "")
+    if told.status_code == 401:
+        return page("key.html.jinja", 401, next=here if scope["method"] == "GET" else "/", refused=False)
     return page(
         "error.html.jinja",
         told.status_code,
@@ -38,5 +41,5 @@ def response_to(scope: Scope, error: Exception) -> Response:
         message=json.loads(bytes(told.body))["error"]["message"],
         retry_seconds=told.headers.get("Retry-After"),
         again=here if scope["method"] == "GET" and told.headers.get("Retry-After") else None,
-        asked=asked_of(query) if scope["path"] == "/" else None,
+        asked=asked_of(query) if below == "/" else None,
     )

@@ -4,15 +4,22 @@ import re
 from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 
+from server.visit import VISIT
+
 SHA256_DIGITS = 12
 """Of a text's SHA-256 in a URL, which people read: by chance, one text in 2**48 has the same."""
 
 _WEB = re.compile(r"https?://[^\x00-\x20]+", re.IGNORECASE)
 
 
+def path(below: str) -> str:
+    """A path in the collection that the request is for."""
+    return VISIT.get().root + below
+
+
 def question_path(question: str) -> str:
     """The page of the answer."""
-    return f"/?{urlencode({'q': question})}"
+    return path(f"/?{urlencode({'q': question})}")
 
 
 def article_path(
@@ -27,7 +34,8 @@ def article_path(
     digits = text_sha256 and text_sha256[:SHA256_DIGITS]
     given = {"start": start, "end": end, "text_sha256": digits, "q": question}
     query = urlencode({name: value for name, value in given.items() if value is not None})
-    return f"/articles/{percent_encode(id, safe='')}{'?' + query if query else ''}{'' if start is None else '#quote'}"
+    anchor = "" if start is None else "#quote"
+    return path(f"/articles/{percent_encode(id, safe='')}{'?' + query if query else ''}{anchor}")
 
 
 def part_path(id: str, part: int) -> str:
@@ -37,7 +45,7 @@ def part_path(id: str, part: int) -> str:
 
 def remove_path(id: str) -> str:
     """The page that asks whether an article is to be removed."""
-    return f"/remove?{urlencode({'id': id})}"
+    return path(f"/remove?{urlencode({'id': id})}")
 
 
 def web_address(url: str | None) -> str | None:

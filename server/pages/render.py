@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from server.pages.cut import around, excerpt, marked
-from server.pages.paths import article_path, part_path, question_path, remove_path, web_address
+from server.pages.paths import article_path, part_path, path, question_path, remove_path, web_address
 from server.pages.words import date_words, percent, reason_words, sureness
+from server.visit import VISIT
 
 STATIC = Path(__file__).parent / "static"
 
@@ -33,7 +34,8 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 def page(template: str, status: int = 200, headers: Mapping[str, str] = {}, **values: object) -> HTMLResponse:
     """The page that a template makes of the values."""
-    return HTMLResponse(_templates.get_template(template).render(**values), status, {**HEADERS, **headers})
+    html = _templates.get_template(template).render(visit=VISIT.get(), **values)
+    return HTMLResponse(html, status, {**HEADERS, **headers})
 
 
 def _tidy(text: str) -> str:
@@ -69,6 +71,7 @@ def _environment() -> Environment:
         marked=marked,
         article_path=article_path,
         part_path=part_path,
+        path=path,
         question_path=question_path,
         remove_path=remove_path,
     )

@@ -1,0 +1,136 @@
+"""Who may do what, where: which collection a request is for, and whether its key is good for it."""
+
+import re
+from functools import partial
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from index.collection import MAIN
+from server.collections import Collections
+from server.errors import Refusal
+from server.keys import Key, KeyFile, Right
+from server.limits import Limits
+from server.service import Service
+from server.visit import VISIT, Visit
+
+COOKIE = "pullquote_key"
+"""Holds the key of who signed in at the pages. The API takes none: a browser sends it along with everything."""
+
+_COLLECTION = re.compile(r"/c/([^/]*)(?=/|$)")
+
+_OPEN = re.compile(r"/v1/(health|ready)|/openapi\.json|/docs(/.*)?|/static/.*|/key")
+"""What nobody needs a key for, since it says nothing of any article."""
+
+_API = re.compile(r"/(v1|mcp|metrics)(/.*)?")
+
+_READING = {"/v1/ask", "/v1/read", "/v1/search", "/v1/verify", "/v1/feedback", "/feedback", "/mcp"}
+"""What is sent by POST and leaves the articles as they are."""
+
+_ADMIN = re.compile(r"/metrics|/v1/collections/.*")
+
+
+class Access:
+    """Finds the collection that a request is for, and refuses who may not use it. Where there are keys, it needs one
+    that is good for it, and what a key does not see is for it as if it were not there. Where there are none, the Host
+    header must name this machine: otherwise any web page could have its own name resolve to 127.0.0.1 (DNS rebinding)
+    and read the library through the reader's browser.
+
+    A collection's paths have `/c/NAME` before them; without that, they are of the main collection, or of the only one
+    that the key sees. Leaves `service`, `key_id` and `spend` in the request's state, and for the pages a `VISIT`.
+    """
+
+    def __init__(self, app: ASGIApp, collections: Collections, keys: KeyFile | None) -> None:
+        self._app = app
+        self._collections = collections
+        self._keys = keys
+        self._limits = Limits()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state, headers = scope.setdefault("state", {}), Headers(scope=scope)
+        state.update(service=self._collections.main, spend=_free)
+        named = _COLLECTION.match(scope["path"])
+        path = scope["path"][named.end() :] if named else scope["path"]
+        required = self._keys is not None and self._keys.needed
+        if not required and not is_loopback(_host(headers.get("host", ""))):
+            raise Refusal(421, "unknown_host", "this server answers this machine only; use http://127.0.0.1 in the URL")
+        if named:
+            scope["root_path"] = scope.get("root_path", "") + named[0]
+        if not _OPEN.fullmatch(path):
+            key = self._admitted(scope["method"], path, headers) if required else None
+            if key is not None:
+                state.update(key_id=key.id, spend=partial(self._limits.spend, key))
+            name = named[1] if named else _meant(key)
+            state["service"] = await self._service(name, key)
+            seen = tuple(one for one in self._collections.names() if key is None or key.sees(one))
+            VISIT.set(Visit(scope.get("root_path", ""), key, name, seen))
+        await self._app(scope, receive, send)
+
+    def _admitted(self, method: str, path: str, headers: Headers) -> Key:
+        """The request's key, one request of its minute spent. Raises Refusal."""
+        key = self._keys.find(_secret(path, headers)) if self._keys else None
+        if key is None:
+            raise Refusal(
+                401,
+                "key_needed",
+                "this needs a key, as the header Authorization: Bearer pq_…; make one with: pullquote keys add NAME",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        self._limits.spend(key)
+        if not key.right.includes(right := needed(method, path)):
+            raise Refusal(403, "not_allowed", f"this needs a key with the right {right}; this one has {key.right}")
+        return key
+
+    async def _service(self, name: str, key: Key | None) -> Service:
+        """Raises Refusal (404)."""
+        if key is None or key.sees(name):
+            found = self._collections.opened(name)
+            found = found or await self._collections.main.reads.run(self._collections.service, name)
+            if found is not None:
+                return found
+        raise Refusal(404, "collection_not_found", "there is no such collection; see: GET /v1/collections")
+
+
+def _meant(key: Key | None) -> str:
+    """The collection of a path that names none."""
+    only = key.collections if key else ()
+    return only[0] if len(only) == 1 else MAIN
+
+
+def _free(requests: int) -> None:
+    """Without keys nobody's requests are counted."""
+
+
+def needed(method: str, path: str) -> Right:
+    """What a key must allow: reading, unless it is known that more is needed."""
+    if _ADMIN.fullmatch(path):
+        return Right.ADMIN
+    return Right.READ if method in ("GET", "HEAD") or path in _READING else Right.WRITE
+
+
+def _secret(path: str, headers: Headers) -> str:
+    """The key as it was sent, empty where none was."""
+    kind, _, secret = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return secret.strip()
+    return "" if _API.fullmatch(path) else cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is certain to be this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(header: str) -> str:
+    """The host of a Host header, which may have a port after it."""
+    return re.sub(r":\d*$", "", header).strip("[]").lower()

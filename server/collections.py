@@ -1,0 +1,105 @@
+"""What each collection is served by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from index.collection import MAIN, check_collection_name, is_collection_name
+from index.errors import InvalidInput
+from index.library import Library
+from qa.answer import Ask
+from server.errors import declared
+from server.responses import CollectionJSON, CollectionsJSON
+from server.service import Service, ServiceOf
+from server.visit import VISIT
+
+MAX_COLLECTIONS = 1_000
+"""Each that was asked once is kept open, with its indexes in memory."""
+
+Opened = tuple[Ask, Library, int]
+"""What answers, the articles, and how many passages are read where a question does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where collections come from: `names` says which there are, `open` opens one, and makes it where it is not there.
+    Their libraries are for whoever gave this to close."""
+
+    names: Callable[[], list[str]]
+    open: Callable[[str], Opened]
+
+
+class Collections:
+    """The services of a server's collections; but for the main one, each is opened when it is first asked for. They
+    share their threads and the queue. Methods may be called from any thread."""
+
+    def __init__(self, main: Service, shelf: Shelf | None) -> None:
+        """Without a shelf there is only the main one."""
+        self.main = main
+        self._shelf = shelf
+        self._services = {MAIN: main}
+        self._lock = Lock()
+
+    def names(self) -> list[str]:
+        """The main one first."""
+        return self._shelf.names() if self._shelf else [MAIN]
+
+    def opened(self, name: str) -> Service | None:
+        """As `service`, but at once: None also where it was not asked for yet."""
+        return self._services.get(name)
+
+    def service(self, name: str) -> Service | None:
+        """None where there is no such collection."""
+        with self._lock:
+            if name not in self._services and is_collection_name(name) and name in self.names():
+                self._services[name] = self._opened(name)
+            return self._services.get(name)
+
+    def make(self, name: str) -> bool:
+        """Make a collection; false where it is there already. Raises InvalidInput where the name is none, or there are
+        too many."""
+        check_collection_name(name)
+        with self._lock:
+            if name in self.names():
+                return False
+            if len(self.names()) >= MAX_COLLECTIONS or self._shelf is None:
+                raise InvalidInput(f"this server has room for {len(self.names()):,} collections, and no more")
+            self._services[name] = self._opened(name)
+            return True
+
+    def close(self) -> None:
+        """End the threads and save the indexes of all. Their libraries stay open, as the main one does."""
+        self.main.close()
+        for service in self._services.values():
+            service.library.save()
+
+    def _opened(self, name: str) -> Service:
+        assert self._shelf is not None
+        ask, library, hits = self._shelf.open(name)
+        return replace(self.main, ask=ask, library=library, hits=hits)
+
+
+Name = Annotated[str, Path(description="Up to 64 small letters, digits, `-` and `_`.")]
+
+router = APIRouter(tags=["collections"])
+
+
+@router.get("/v1/collections", summary="List collections", responses=declared(500))
+async def list_collections() -> CollectionsJSON:
+    """The names of the collections that you can see. The paths of one have `/c/NAME` before them."""
+    return {"collections": list(VISIT.get().collections)}
+
+
+@router.put("/v1/collections/{name}", summary="Make a collection", responses=declared(422, 500, 503, 507))
+async def make_collection(name: Name, request: Request, service: ServiceOf) -> CollectionJSON:
+    """Make an empty collection, unless it is there. With keys it takes one that may do everything."""
+    with service.queue.place():
+        return {"name": name, "made": await service.inference.run(collections_of(request).make, name)}
+
+
+def collections_of(request: Request) -> Collections:
+    collections: Collections = request.app.state.collections
+    return collections

@@ -1,0 +1,22 @@
+"""What is known of a request wherever it is worked at: by whom it is, and for which collection."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from index.collection import MAIN
+from server.keys import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`root` comes before every path of the collection; `collections` are those that can be seen."""
+
+    root: str = ""
+    key: Key | None = None
+    collection: str = MAIN
+    collections: tuple[str, ...] = (MAIN,)
+
+
+_NOBODY = Visit()
+
+VISIT: ContextVar[Visit] = ContextVar("visit", default=_NOBODY)
