@@ -41,7 +41,6 @@ ROOMS = {
     "ir_measures": ["eval/metrics.py"],
     "structlog": ["server/log.py"],
     "prometheus_client": ["server/metrics.py"],
-    "limits": ["server/limits.py"],
     "mcp": ["server/mcp.py"],
     "pymilvus": ["index/milvus*.py"],
     "pypdfium2": ["index/formats/pdf.py"],
