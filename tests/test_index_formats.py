@@ -149,7 +149,7 @@ class TestEncodings:
     def test_binary(self, data: bytes) -> None:
         with pytest.raises(NotText, match="it is a binary file"):
             decode(data)
-        assert errors(data) == ["x: it is a binary file"]
+        assert errors(data, "text") == ["x: it is a binary file"]
 
     @settings(max_examples=200)
     @given(st.binary(max_size=300))

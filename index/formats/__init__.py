@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from index.article import Article
 from index.errors import UnreadableArticle
+from index.formats import reading
 from index.formats.format import FORMATS, NAMED, START_BYTES, Format, Item, Items, format_of, guess
 from index.formats.parsing import read_apart
 from index.formats.reading import read_here
@@ -67,14 +68,17 @@ def read_file(path: Path, format: Format | None = None, columns: Mapping[str, st
     where = str(path)
     try:
         if not path.is_file():
-            yield UnreadableArticle(where, "it is not a regular file")
-            return
+            raise UnreadableArticle(where, "it is not a regular file")
         with path.open("rb") as file:
             format = format or format_of(path.name, file.peek(START_BYTES))
+            if not format.streamed and os.fstat(file.fileno()).st_size > reading.MAX_FILE_BYTES:
+                raise UnreadableArticle(where, f"it is larger than {reading.MAX_FILE_BYTES >> 20} MiB; split it")
             for item in read_open(file, where, format, columns):
                 if isinstance(item, Article) and not format.many:
                     item = replace(item, origin=str(path.resolve()))
                 yield item
+    except UnreadableArticle as error:
+        yield error
     except OSError as error:
         yield UnreadableArticle(where, error.strerror or str(error))
 

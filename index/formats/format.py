@@ -38,8 +38,13 @@ class Format:
 TEXT = Format("text", apart=False)
 MARKDOWN = Format("markdown", apart=False)
 HTML = Format("html")
-RECORDS = Format("records", many=True, apart=False)
+PDF = Format("pdf", binary=True)
+DOCX = Format("docx", binary=True)
+EPUB = Format("epub", binary=True, many=True)
+MESSAGE = Format("mail", binary=True, streamed=True)
+MAILBOX = Format("mail", binary=True, streamed=True, many=True)
 FEED = Format("feed", binary=True, many=True)
+RECORDS = Format("records", many=True, apart=False)
 ARCHIVE = Format("archive", binary=True, streamed=True, many=True, tabular=True)
 
 FORMATS = {
@@ -50,9 +55,14 @@ FORMATS = {
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,
+    ".xml": HTML,
+    ".pdf": PDF,
+    ".docx": DOCX,
+    ".epub": EPUB,
+    ".eml": MESSAGE,
+    ".mbox": MAILBOX,
     ".rss": FEED,
     ".atom": FEED,
-    ".xml": HTML,
     ".jsonl": RECORDS,
     ".ndjson": RECORDS,
     ".json": RECORDS,
@@ -63,8 +73,28 @@ FORMATS = {
 NAMED = {format.module: format for format in FORMATS.values()}
 """The name of a format to it."""
 
-_OTHERS: dict[str, frozenset[str]] = {}
-"""Endings that several formats share, and the modules of those that the beginning of a file can tell."""
+_OTHERS = {".xml": {"feed"}, ".json": {"feed"}}
+"""Endings that several formats have, and the modules of those which the beginning of a file tells from the usual one."""
+
+_MAGIC = {
+    b"%PDF-": PDF,
+    b"\xd0\xcf\x11\xe0": DOCX,  # a .doc, or a .docx with a password; its module says so
+    b"PK\5\6": ARCHIVE,  # a ZIP file with nothing in it
+    b"\x1f\x8b": ARCHIVE,
+    b"BZh": ARCHIVE,
+    b"\xfd7zXZ\0": ARCHIVE,
+    b"\x28\xb5\x2f\xfd": ARCHIVE,
+}
+_ZIP = b"PK\3\4"
+_IN_ZIP = {b"mimetypeapplication/epub+zip": EPUB, b"[Content_Types].xml": DOCX}
+"""What stands at the beginning of a ZIP file that is more than that."""
+
+_TAR_MARK = slice(257, 262)
+_ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[.*?\])?[^>]*>|\s)*+<([a-z][\w:.-]*)", re.DOTALL)
+_ROOTS = {b"rss": FEED, b"feed": FEED, b"rdf:rdf": FEED, b"html": HTML}
+_ENVELOPE = re.compile(rb"From \S+ .*\d:\d\d.*\b\d{4}\b")
+_HEADERS = re.compile(rb"(?:[a-z][a-z0-9-]*:.*\r?\n(?:[ \t].*\r?\n)*)+", re.IGNORECASE)
+_MESSAGE_HEADERS = re.compile(rb"^(?:from|date|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE)
 
 
 def format_of(name: str, start: bytes) -> Format:
@@ -78,10 +108,25 @@ def format_of(name: str, start: bytes) -> Format:
 
 
 def guess(data: bytes) -> Format:
-    """The format of data without a file name: records, HTML, or else plain text."""
-    start = data[:START_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n").lower()  # NULs: UTF-16
+    """The format of data without a file name; plain text where it begins like none."""
+    start = data[:START_BYTES]
+    if start.startswith(_ZIP):
+        return next((format for name, format in _IN_ZIP.items() if name in start), ARCHIVE)
+    for mark, format in _MAGIC.items():
+        if start.startswith(mark):
+            return format
+    if start[_TAR_MARK] == b"ustar":
+        return ARCHIVE
+    if _ENVELOPE.match(start):
+        return MAILBOX
+    return _guess_text(start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n"))  # NULs: UTF-16
+
+
+def _guess_text(start: bytes) -> Format:
     if re.match(rb"\[?\s*\{", start):
-        return RECORDS
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        return HTML
+        return FEED if b"jsonfeed.org/version" in start else RECORDS
+    if (root := _ROOT.match(start.lower())) is not None and (root[1] in _ROOTS or start.startswith((b"<?", b"<!"))):
+        return _ROOTS.get(root[1], HTML)
+    if (headers := _HEADERS.match(start)) is not None and len(_MESSAGE_HEADERS.findall(headers[0])) > 1:
+        return MESSAGE
     return TEXT
