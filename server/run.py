@@ -50,7 +50,6 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[
         proxy_headers=False,
         http=Connection,
         log_config=None,  # the caller's part
-        log_level="warning",
         access_log=False,  # its lines have the question of a page's URL; ours are in `server.log`
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=LINGER_SECONDS,
