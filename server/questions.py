@@ -24,6 +24,10 @@ from server.wire import AskBody, Asking, BatchBody, CitationBody, ReadBody, Reco
 
 LINES = "application/x-ndjson"
 
+LONGEST_MS = 10_000
+"""How long one question may keep the thread that all share: fifty times what most take. A server that ends waits as
+long for what it has begun."""
+
 _LEAST_BUDGET_MS = 0.001
 """What is left to a question whose turn comes just in time; a budget is more than 0."""
 
@@ -49,6 +53,7 @@ async def ask_questions(body: Asking, request: Request, service: ServiceOf, arri
 
     `budget_ms` counts from the arrival of the request. Where it is used up before the question has its turn, the
     response is 503 `out_of_time` at that moment, since nothing was read; otherwise at least the first passages are.
+    However large, or without one, reading ends after ten seconds: `complete` is then false.
 
     Several questions, up to 100, wait in one place for a turn each, between which others have theirs. They count as so
     many requests.
@@ -181,9 +186,8 @@ def _texts(records: Sequence[Record]) -> Iterator[Article]:
 
 
 def _answer(ask: Ask, question: Question, deadline: float) -> AnswerJSON:
-    if not math.isinf(deadline):
-        question = replace(question, budget_ms=max(_LEAST_BUDGET_MS, (deadline - perf_counter()) * 1000))
-    answer = ask(question)
+    left = min((deadline - perf_counter()) * 1000, LONGEST_MS)
+    answer = ask(replace(question, budget_ms=max(_LEAST_BUDGET_MS, left)))
     note_answer(answer)
     return answer_json(answer)
 

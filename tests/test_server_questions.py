@@ -77,7 +77,7 @@ def test_every_part_of_a_question_reaches_ask(tmp_path: Path) -> None:
     assert response.json()["answer"] is None
     assert response.json()["reason"] == "nothing retrieved"
     assert (asked[0].text, asked[0].k, asked[0].threshold) == ("Why?", 3, 0.25)
-    assert 0 < asked[0].budget_ms < 60_000
+    assert asked[0].budget_ms == 10_000
     assert asked[0].exhaustive is True
     assert asked[0].filter.articles == {"a"}
     assert asked[0].filter.sources == {"b", "c"}
@@ -95,7 +95,7 @@ def test_null_is_the_same_as_left_out(tmp_path: Path) -> None:
         client.post("/v1/ask", json={"question": "Why?"})
         client.post("/v1/ask", json={"question": "Why?", "filter": None, "threshold": None, "budget_ms": None})
         client.post("/v1/ask", json={"question": "Why?", "filter": {"articles": None, "since": None}})
-    assert asked == [Question("Why?")] * 3
+    assert asked == [Question("Why?", budget_ms=10_000)] * 3  # so long may any question keep the thread
 
 
 def test_answer_says_what_was_left_unread(tmp_path: Path) -> None:
