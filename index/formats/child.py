@@ -66,8 +66,9 @@ class _Allowance:
 class _File(FileIO):
     """Renews the allowance when more of it has been read than ever before."""
 
-    def __init__(self, descriptor: int, allowance: _Allowance) -> None:
+    def __init__(self, descriptor: int, name: str, allowance: _Allowance) -> None:
         super().__init__(descriptor)
+        self.name = name  # libraries expect one
         self._allowance = allowance
         self._furthest = 0
 
@@ -100,7 +101,7 @@ def _parse(request: dict[str, Any], descriptor: int, channel: socket.socket, all
     allowance.renew()
     use(Parts(tuple(request["after"]), lambda path, where: say(Begun(path, where))))
     try:
-        with BufferedReader(_File(descriptor, allowance), _BUFFER_BYTES) as file:
+        with BufferedReader(_File(descriptor, request["where"], allowance), _BUFFER_BYTES) as file:
             items = read_here(file, request["where"], Format(**request["format"]), request["columns"])
             for item in safely(items, request["where"]):
                 say(item)

@@ -74,7 +74,7 @@ NAMED = {format.module: format for format in FORMATS.values()}
 """The name of a format to it."""
 
 _OTHERS = {".xml": {"feed"}, ".json": {"feed"}}
-"""Endings that several formats have, and the modules of those which the beginning of a file tells from the usual one."""
+"""Endings that formats share, and the modules of those which the beginning of a file tells from the usual one."""
 
 _MAGIC = {
     b"%PDF-": PDF,
