@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil
 from statistics import median, quantiles
 
 _RunningKey = tuple[str, int]
@@ -16,7 +17,7 @@ _RunningKey = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Line:
     """Words beside each other, or one of them; `size` is that of its font, `page` counts from 0. `gap` is the widest
-    space in it, and `column` the left and right edge of the column that it stands in."""
+    space in it, `cell` where it goes on behind that, and `column` the right edge of the column that it stands in."""
 
     text: str
     left: float
@@ -26,7 +27,8 @@ class Line:
     size: float
     page: int = 0
     gap: float = 0.0
-    column: tuple[float, float] = (0.0, 0.0)
+    cell: float = 0.0
+    column: float = 0.0
 
     def beside(self, other: "Line") -> bool:
         """Whether both stand on one line, as far as heights tell: more than half of the lower one is shared."""
@@ -45,6 +47,9 @@ _COLUMN_LINES = 3
 _COLUMN_CHARACTERS = 15
 """A column has at least three lines of 15 characters in the middle; what is shorter is a column of a table."""
 
+_MAX_STARTS = 24
+"""So many edges that most lines begin at are looked at: no page has more columns, and each costs a look at all lines."""
+
 _FULL = 0.8
 """Of the lines of a column so many end before its right edge or at it; a heading may be longer."""
 
@@ -52,6 +57,9 @@ _RUNNING_LINES = 4
 _SAME_PLACE = 2.0
 _OPEN_PITCH = 1.2
 """Lines that are this much farther apart than is usual have a paragraph's end between them."""
+
+_MAX_PITCH = 2.5
+"""In ems. Lines set double are 2.4 apart; what is wider on a page of few lines is not the usual distance."""
 
 _INDENT = 0.7
 _SAME_SIZE = 0.06
@@ -83,6 +91,8 @@ def _follows(before: Line, word: Line) -> bool:
 
 def _joined(parts: Sequence[Line]) -> Line:
     """Parts of one line, from left to right, as a line."""
+    gaps = [(part.gap, part.cell) for part in parts] + [(b.left - a.right, b.left) for a, b in pairwise(parts)]
+    gap, cell = max(gaps)
     size = Counter({part.size: 0 for part in parts})
     for part in parts:
         size[part.size] += len(part.text)
@@ -94,7 +104,8 @@ def _joined(parts: Sequence[Line]) -> Line:
         right=max(part.right for part in parts),
         bottom=max(part.bottom for part in parts),
         size=size.most_common(1)[0][0],
-        gap=max([part.gap for part in parts] + [b.left - a.right for a, b in pairwise(parts)]),
+        gap=gap,
+        cell=cell,
     )
 
 
@@ -102,19 +113,22 @@ def without_running_heads(pages: Sequence[Sequence[Line]], labels: Sequence[str]
     """The pages without what is repeated at their tops and feet, numbers that count the pages aside, and without
     their own numbers."""
     rows = [_rows(page) for page in pages]
-    seen = Counter(key for page in rows for key in {key for row in _outermost(page) for key in _running_keys(row)})
-    left = []
+    seen: Counter[_RunningKey] = Counter()
     for page, label in zip(rows, labels, strict=True):
-        for at in (0, -1):
-            for _ in range(_RUNNING_LINES):
-                if page and (_is_repeated(page[at], seen) or _is_number(page[at], label)):
-                    page = page[1:] if at == 0 else page[:-1]
-        left.append([piece for row in page for piece in row])
-    return left
+        outermost = [*page[:_RUNNING_LINES], *page[_RUNNING_LINES:][-_RUNNING_LINES:]]
+        seen.update({key for row in outermost for key in _running_keys(row, label)})
+    return [
+        [piece for row in _without_ends(page, label, seen) for piece in row]
+        for page, label in zip(rows, labels, strict=True)
+    ]
 
 
-def _outermost(page: Sequence[Sequence[Line]]) -> list[Sequence[Line]]:
-    return [*page[:_RUNNING_LINES], *page[_RUNNING_LINES:][-_RUNNING_LINES:]]
+def _without_ends(page: list[list[Line]], label: str, seen: Counter[_RunningKey]) -> list[list[Line]]:
+    for at in (0, -1):
+        for _ in range(_RUNNING_LINES):
+            if page and (_is_number(page[at], label) or any(seen[key] > 1 for key in _running_keys(page[at], label))):
+                page = page[1:] if at == 0 else page[:-1]
+    return page
 
 
 def _rows(page: Sequence[Line]) -> list[list[Line]]:
@@ -129,19 +143,15 @@ def _rows(page: Sequence[Line]) -> list[list[Line]]:
     return [sorted(row, key=lambda piece: piece.left) for row in rows]
 
 
-def _running_keys(row: Sequence[Line]) -> set[_RunningKey]:
-    """What a row and its likes on other pages have in common: place and text, but for one number that grows with
-    the pages. Two neighbouring places, since rounding may part what is close together."""
+def _running_keys(row: Sequence[Line], label: str) -> set[_RunningKey]:
+    """What a row and its likes on other pages have in common: place and text, but for the page's label or one number
+    that grows with the pages. Two neighbouring places, since rounding may part what is close together."""
     text = " ".join(piece.text for piece in row)
-    texts = {text}
+    texts = {text, re.sub(rf"\b{re.escape(label)}\b", "#", text)}
     for number in re.finditer(r"[0-9]{1,6}", text):
         texts.add(f"{text[: number.start()]}#{int(number[0]) - row[0].page}{text[number.end() :]}")
     place = int(row[0].top / _SAME_PLACE)
     return {(text, near) for text in texts for near in (place, place + 1)}
-
-
-def _is_repeated(row: Sequence[Line], seen: Counter[_RunningKey]) -> bool:
-    return any(seen[key] > 1 for key in _running_keys(row))
 
 
 def _is_number(row: Sequence[Line], label: str) -> bool:
@@ -153,29 +163,29 @@ def in_order(page: Sequence[Line]) -> list[Line]:
     lines one column is read after the other. Each line knows its column."""
     gutter = _gutter(page)
     if gutter is None:
-        return _column(page)
+        rows = [_joined(row) for row in _rows(page)]
+        rights = sorted(row.right for row in rows)
+        return _in_column(rows, rights[ceil(_FULL * (len(rows) - 1))]) if rows else []
     lines = []
     for part in _parts(page, gutter):
         left = [piece for piece in part if piece.right <= gutter]
         right = [piece for piece in part if piece.left >= gutter]
-        lines += in_order(left) + in_order(right) if _are_columns(left, right) else _column(part)
+        if _are_columns(left, right):
+            lines += in_order(left) + in_order(right)
+        else:
+            lines += _in_column([_joined(row) for row in _rows(part)], max(piece.right for piece in page))
     return lines
 
 
-def _column(part: Sequence[Line]) -> list[Line]:
-    if not part:
-        return []
-    rows = [_joined(row) for row in _rows(part)]
-    rights = sorted(row.right for row in rows)
-    edges = min(row.left for row in rows), rights[int(_FULL * (len(rows) - 1))]
-    return [replace(row, column=edges) for row in rows]
+def _in_column(rows: Sequence[Line], right: float) -> list[Line]:
+    return [replace(row, column=right) for row in rows]
 
 
 def _gutter(page: Sequence[Line]) -> float | None:
     """The x between two columns that has the most lines beside it; None where there are no columns."""
     starts = Counter(round(piece.left) for piece in page)
     best, most = None, 0
-    for start in sorted(start for start, count in starts.items() if count >= _COLUMN_LINES):
+    for start in sorted(start for start, count in starts.most_common(_MAX_STARTS) if count >= _COLUMN_LINES):
         x = start - 1.0
         beside = 0
         for part in _parts(page, x):
@@ -286,26 +296,39 @@ def _is_new(before: Line, line: Line, pitch: float) -> bool:
     ended = _SENTENCE_END.search(before.text) is not None
     if _turns(before, line):
         return ended
-    if line.bottom - before.bottom > _OPEN_PITCH * pitch:
+    if line.bottom - before.bottom > _OPEN_PITCH * min(pitch, _MAX_PITCH * line.size):
         return True
-    if _is_row(before) or _is_row(line):
+    if _is_row(before) or _is_row(line) or _are_rows(before, line):
         return True
     roomy = has_room(before, line)
-    if (ended or roomy) and (_NUMBER.match(line.text) or line.left - before.left > _INDENT * line.size):
-        return not _BULLET.match(before.text) or bool(_NUMBER.match(line.text))
+    if (ended or roomy) and _NUMBER.match(line.text):
+        return True
+    if (ended or roomy) and line.left - before.left > _INDENT * line.size:
+        return not _BULLET.match(before.text) and not _are_centred(before, line)
     return ended and roomy
 
 
 def _is_row(line: Line) -> bool:
     """Whether it is the row of a table: it has wide gaps that do not come from filling its column."""
-    return line.gap > _TABLE_GAP * line.size and abs(line.right - line.column[1]) > line.size / 2
+    return line.gap > _TABLE_GAP * line.size and abs(line.right - line.column) > line.size / 2
+
+
+def _are_rows(before: Line, line: Line) -> bool:
+    wide = min(before.gap, line.gap) > _TABLE_GAP * line.size
+    return wide and abs(before.cell - line.cell) < _SAME_PLACE
 
 
 def has_room(before: Line, line: Line) -> bool:
     """Whether the line before was ended on purpose: the first word of the next would still have fitted."""
     word = line.text.split(maxsplit=1)[0]
     width = (line.right - line.left) * (len(word) + 1) / max(len(line.text), 1)
-    return before.right + width < before.column[1] and before.text[-1] not in _HYPHENS
+    fits = before.right + width < before.column
+    return fits and before.text[-1] not in _HYPHENS and not _are_centred(before, line)
+
+
+def _are_centred(before: Line, line: Line) -> bool:
+    left, right = line.left - before.left, before.right - line.right
+    return abs(left) > line.size / 2 and abs(left - right) < line.size / 2
 
 
 def _alike(before: Line, line: Line) -> bool:

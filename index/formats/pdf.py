@@ -26,8 +26,8 @@ _SPACES = frozenset(map(ord, " \t\r\n"))
 _NO_CHARACTERS = re.compile("[\0-\x1f\ufffd-\uffff\ue000-\uf8ff\ud800-\udfff]")
 _MAX_STRANGE = 0.3
 _NOTE_MARK = re.compile(r"(?<=[.,;:!?”’\")])(?:\d{1,3}|[*†‡§]+)$")
-_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0A8: "•", 0xF0D8: "▸", 0xF0FC: "✓"}
-"""How word processors write the marks of their lists: in fonts of symbols, with no Unicode but a private one."""
+_SYMBOL = re.compile("[\ue000-\uf8ff]")
+"""Alone, it is how word processors write the marks of their lists: in a font of symbols, with no Unicode of its own."""
 
 _SMALL = 0.85
 _SPACE = 0.15
@@ -64,7 +64,7 @@ def read(file: BinaryIO, where: str) -> Iterator[Item]:
         pages: list[list[Line]] = []
         for number in range(len(pdf)):
             try:
-                pages.append(_words(pdf, number))
+                pages.append(layout.pieces(_words(pdf, number)))
             except pypdfium2.PdfiumError:
                 pages.append([])
                 yield UnreadableArticle(f"{where}, page {number + 1}", "the page is damaged, and left out")
@@ -72,7 +72,7 @@ def read(file: BinaryIO, where: str) -> Iterator[Item]:
 
 
 def _article(pdf: pypdfium2.PdfDocument, pages: list[list[Line]], where: str) -> Item:
-    letters = "".join(word.text for page in pages for word in page)
+    letters = "".join(piece.text for page in pages for piece in page)
     if not letters:
         return UnreadableArticle(where, "no text in it: it seems to be scanned; run OCR first, e.g. ocrmypdf")
     if len(_NO_CHARACTERS.findall(letters)) > _MAX_STRANGE * len(letters):
@@ -98,8 +98,14 @@ def _article(pdf: pypdfium2.PdfDocument, pages: list[list[Line]], where: str) ->
 def _words(pdf: pypdfium2.PdfDocument, number: int) -> list[Line]:
     """The words of a page with their places, in the order of the file, those that run in the direction most do."""
     page = pdf[number]
+    page.set_rotation(0)  # on a page that is shown turned, pdfium finds spaces within words
     text = page.get_textpage()
-    found = [_word(text, letters, number) for letters in _letters(text)]
+    words = list(_letters(text))
+    # asked once for letters of one height, since it takes as long as all else about a word
+    sizes = {
+        height: _size(text, at) for height, at in {_height(letters[0]): letters[0].at for letters in words}.items()
+    }
+    found = [_word(text, letters, sizes[_height(letters[0])], number) for letters in words]
     text.close()
     page.close()
     turns = Counter(turn for turn, _ in found)
@@ -128,7 +134,7 @@ def _letters(text: pypdfium2.PdfTextPage) -> Iterator[list[_Letter]]:
         if code not in _SPACES:
             raw.FPDFText_GetLooseCharBox(text, index, box)
             letter = _Letter(index, code, box.left, box.bottom, box.right, box.top)
-            if word and letter.left - word[-1].right > _SPACE * (letter.top - letter.bottom):
+            if word and letter.left - word[-1].right > _SPACE * _height(letter):
                 yield word
                 word = []
             word.append(letter)
@@ -139,13 +145,13 @@ def _letters(text: pypdfium2.PdfTextPage) -> Iterator[list[_Letter]]:
         yield word
 
 
-def _word(text: pypdfium2.PdfTextPage, letters: list[_Letter], number: int) -> tuple[int, Line]:
+def _word(text: pypdfium2.PdfTextPage, letters: list[_Letter], size: float, number: int) -> tuple[int, Line]:
     """A word and in how many quarter turns it is written; a mark for a note behind it is left out."""
     first, last = letters[0], letters[-1]
-    size = _size(text, first.at)
     word = "".join("-" if letter.code == _HYPHEN else chr(letter.code) for letter in letters)
-    word = word.encode("utf-16", "surrogatepass").decode("utf-16", "replace").translate(_SYMBOLS)
-    if last.top - last.bottom < _SMALL * (first.top - first.bottom):
+    word = word.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    word = "•" if _SYMBOL.fullmatch(word) else word
+    if _height(last) < _SMALL * _height(first):
         word = _NOTE_MARK.sub("", word)
     turn = round(raw.FPDFText_GetCharAngle(text, first.at) / (math.pi / 2)) % 4
     if turn % 2:
@@ -154,6 +160,10 @@ def _word(text: pypdfium2.PdfTextPage, letters: list[_Letter], number: int) -> t
         bottom, top = first.bottom, first.top
     left, right = min(first.left, last.left), max(first.right, last.right)
     return turn, Line(word, left, -top, right, -bottom, size=size, page=number)
+
+
+def _height(letter: _Letter) -> float:
+    return round(letter.top - letter.bottom, 1)
 
 
 def _size(text: pypdfium2.PdfTextPage, index: int) -> float:
@@ -165,18 +175,18 @@ def _size(text: pypdfium2.PdfTextPage, index: int) -> float:
 def _turned(word: Line, turn: int) -> Line:
     """The word on the page turned so that it is read from left to right."""
     left, top, right, bottom = word.left, word.top, word.right, word.bottom
-    if turn == 1:  # upwards
+    if turn == 3:  # pdfium counts clockwise: upwards
         left, top, right, bottom = -bottom, left, -top, right
     elif turn == 2:
         left, top, right, bottom = -right, -bottom, -left, -top
-    elif turn == 3:
+    elif turn == 1:
         left, top, right, bottom = top, -right, bottom, -left
     return replace(word, left=left, top=top, right=right, bottom=bottom)
 
 
 def _lines(pages: list[list[Line]], labels: list[str]) -> tuple[list[Line], list[Line]]:
     """The lines of the text in reading order, and those of its notes."""
-    parted = layout.without_running_heads([layout.pieces(page) for page in pages], labels)
+    parted = layout.without_running_heads(pages, labels)
     lines = [line for page in parted for line in layout.in_order(page)]
     return layout.notes_apart(lines, layout.body_size(lines)) if lines else ([], [])
 
