@@ -11,13 +11,15 @@ from urllib.parse import quote
 import pytest
 import uvicorn
 from conftest import ToyEmbedder
+from test_server_access import shelved
 from test_server_pages import PAYLOADS, answering
-from test_server_toys import TREATY
+from test_server_toys import TREATY, listening
 
 from index.article import make_article
 from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
 from server.app import create_app
+from server.keys import Right
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOW = "needs Chromium at /usr/bin/chromium, and: pip install playwright axe-playwright-python"
@@ -48,6 +50,7 @@ STATES = {
     "filtered": "/?q=Who+lost%3F&source=Almanac&since=1998-01-01&until=1999-01-01",
     "error of a question": "/?q=Who%3F&since=yesterday",
     "fault of ours": "/?q=What%3F",
+    "sign in": "/key?next=/articles",
     "list": "/articles",
     "passages": "/articles?q=signed",
     "article": "/articles/treaty-1648?start=14&end=21&q=When+was+it+signed%3F#quote",
@@ -274,6 +277,24 @@ def test_accessible(browser: Any, site: str, state: str, scheme: str) -> None:
     assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in result.response["violations"]] == []
     assert visit.wrong == []
     visit.context.close()
+
+
+def test_signing_in_to_a_collection(browser: Any, tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys), listening(client.app, lifespan="off") as port:
+        visit = Visit(browser, f"http://127.0.0.1:{port}")
+        secret = keys.add("desk", Right.READ)
+        visit.page.goto("/c/press/articles")
+        visit.page.get_by_label("Key").fill(secret)
+        visit.page.get_by_role("button", name="Sign in").press("Enter")
+        visit.page.get_by_role("link", name="Secret soup").first.click()
+        assert visit.page.url.endswith("/c/press/articles/soup")
+        assert axe.Axe().run(visit.page).response["violations"] == []
+        visit.page.get_by_role("navigation", name="Collections").get_by_role("link", name="main").click()
+        visit.page.get_by_role("link", name="Articles", exact=True).click()
+        assert "Secret soup" not in visit.page.content()
+        visit.page.get_by_role("button", name="Sign out desk").click()
+        assert visit.page.get_by_role("heading", name="Sign in with a key").is_visible()
+        visit.context.close()
 
 
 @pytest.mark.parametrize("width", [320, 390])
