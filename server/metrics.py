@@ -89,8 +89,7 @@ class Metrics:
 )
 async def metrics(request: Request, service: ServiceOf) -> Response:
     """Requests, errors, answers, and the time they took by stage, since the server was started; how many requests wait
-    now, in `pullquote_queue_waiting`; how many articles and passages the collection has; what the
-    process uses."""
+    now, in `pullquote_queue_waiting`; how many articles and passages the collection has; what the process uses."""
     of: Metrics = request.app.state.metrics
     waiting, working = service.queue.waiting, service.queue.working
     counts = await service.reads.run(service.library.counts)
