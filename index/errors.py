@@ -30,6 +30,10 @@ class LibraryBusy(PullquoteError):
     """Another process is writing to the library."""
 
 
+class LibraryUnreachable(PullquoteError):
+    """The server that keeps the library does not answer, or refuses to."""
+
+
 class LibraryNotWritable(PullquoteError):
     """The library's directory cannot be written to."""
 
