@@ -414,8 +414,11 @@ class TestParagraphs:
                 "A paragraph ends where its line does.\n\nAnother one begins without a space above.",
             ),
             (  # by an indent
-                [*column(50, "The end of the first paragraph is."), *column(65, "The next one", y=488)]
-                + column(50, "is told by its indent, and goes on.", y=476),
+                [
+                    *column(50, "The end of the first paragraph is."),
+                    *column(65, "The next one", y=488),
+                    *column(50, "is told by its indent, and goes on.", y=476),
+                ],
                 "The end of the first paragraph is.\n\nThe next one\nis told by its indent, and goes on.",
             ),
             (  # by a space

@@ -10,7 +10,7 @@ from index.article import make_article
 from index.errors import InvalidInput, UnreadableArticle
 from index.formats.blocks import Block, blocks, heading, joined, roles
 from index.formats.format import Item
-from index.formats.package import BadPackage, Package, opened, xhtml
+from index.formats.package import BadPackage, Package, PackageTooLarge, opened, xhtml
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -60,8 +60,10 @@ def read(file: BinaryIO, where: str) -> Iterator[Item]:
 
 def _articles(book: _Book, chapters: Iterator[_Chapter | UnreadableArticle], where: str) -> Iterator[Item]:
     number = 0
+    failed = False
     for chapter in chapters:
         if isinstance(chapter, UnreadableArticle):
+            failed = True
             yield UnreadableArticle(f"{where}, {chapter.where}", chapter.reason)
             continue
         number += 1
@@ -77,7 +79,7 @@ def _articles(book: _Book, chapters: Iterator[_Chapter | UnreadableArticle], whe
             )
         except InvalidInput as error:
             yield UnreadableArticle(f"{where}, chapter {number}", str(error))
-    if not number:
+    if not number and not failed:
         yield UnreadableArticle(where, "no chapter in it has text: it seems to be made of pictures")
 
 
@@ -89,6 +91,8 @@ def _chapters(package: Package, book: _Book) -> Iterator[_Chapter | UnreadableAr
             root = xhtml(package.read(name))
         except BadPackage as error:
             yield UnreadableArticle(name, str(error))
+            if isinstance(error, PackageTooLarge):
+                break
             continue
         found = [] if root is None or _is_no_chapter(root) else blocks(root)
         if not found or all(text.casefold() in book.words for _, text in found):

@@ -48,7 +48,7 @@ _COLUMN_CHARACTERS = 15
 """A column has at least three lines of 15 characters in the middle; what is shorter is a column of a table."""
 
 _MAX_STARTS = 24
-"""So many edges that most lines begin at are looked at: no page has more columns, and each costs a look at all lines."""
+"""So many of the edges that lines begin at are looked at, which costs a look at all lines for each."""
 
 _FULL = 0.8
 """Of the lines of a column so many end before its right edge or at it; a heading may be longer."""

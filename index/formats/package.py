@@ -23,6 +23,10 @@ class BadPackage(Exception):
     """The archive is damaged, locked, or larger than is read."""
 
 
+class PackageTooLarge(BadPackage):
+    """No more of the archive is read."""
+
+
 class Package:
     """An open archive that counts what is read of it."""
 
@@ -46,7 +50,7 @@ class Package:
         if len(data) > MAX_MEMBER_BYTES:
             raise BadPackage(f"{name} in it is larger than {MAX_MEMBER_BYTES >> 20} MiB")
         if self._read > MAX_BYTES:
-            raise BadPackage(f"it is larger than {MAX_BYTES >> 20} MiB when unpacked")
+            raise PackageTooLarge(f"it is larger than {MAX_BYTES >> 20} MiB when unpacked")
         return data
 
     def xml(self, name: str) -> Any:
