@@ -3,16 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from index.article import Article
 from index.errors import UnreadableArticle
 from index.formats import reading
 from index.formats.format import FORMATS, NAMED, START_BYTES, Format, Item, Items, format_of, guess
 from index.formats.parsing import read_apart
-from index.formats.reading import read_here
+from index.formats.reading import buffered, read_here
 
 __all__ = [
     "FORMATS",
@@ -83,8 +82,8 @@ def read_file(path: Path, format: Format | None = None, columns: Mapping[str, st
         yield UnreadableArticle(where, error.strerror or str(error))
 
 
-def read_open(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
-    """The articles of an open file; `where` names it in messages."""
+def read_open(file: BufferedReader, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
+    """The articles of a file that is open at its beginning; `where` names it in messages."""
     try:
         yield from (read_apart if format.apart else read_here)(file, where, format, columns)
     except UnreadableArticle as error:
@@ -93,4 +92,4 @@ def read_open(file: BinaryIO, where: str, format: Format, columns: Mapping[str, 
 
 def read(data: bytes, where: str, format: Format | None = None) -> Items:
     """The articles in `data`; `where` names it in messages."""
-    return read_open(BytesIO(data), where, format or guess(data))
+    return read_open(buffered(BytesIO(data)), where, format or guess(data))

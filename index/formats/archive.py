@@ -19,7 +19,7 @@ import zstandard
 from index.errors import UnreadableArticle
 from index.formats.format import FORMATS, START_BYTES, Items, format_of
 from index.formats.parts import parts
-from index.formats.reading import read_here, safely, whole
+from index.formats.reading import buffered, read_here, safely, whole
 
 MAX_DEPTH = 3
 """How deep archives may lie in archives: a backup of exports of attachments."""
@@ -32,7 +32,6 @@ to 50; a bomb, to a thousand at each level."""
 _FREE_BYTES = 64 * 1024 * 1024
 """What may come out of the smallest archive."""
 
-_BUFFER_BYTES = 1 << 16
 _MAX_READ_BYTES = 1 << 20
 _ENCRYPTED = 1
 """A bit of the flags of a file in a ZIP archive."""
@@ -53,7 +52,7 @@ _COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
 def read(file: BinaryIO, where: str, columns: Mapping[str, str]) -> Items:
     size = file.seek(0, SEEK_END)
     file.seek(0)
-    yield from _Unfolding(size, where, columns).archive(_buffered(file), where, where, depth=1)
+    yield from _Unfolding(size, where, columns).archive(buffered(file), where, where, depth=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class _Unfolding:
             yield from read_here(file, where, format, self._columns)
 
     def _counted(self, stream: Any) -> BufferedReader:
-        return BufferedReader(_Counted(stream, self._spend), _BUFFER_BYTES)
+        return buffered(_Counted(stream, self._spend))
 
     def _spend(self, count: int) -> None:
         """Raises UnreadableArticle where there is nothing left, then and ever after."""
@@ -177,11 +176,7 @@ def _seekable(file: BufferedReader, where: str) -> BufferedReader:
     """The file, or all of it in memory where it can only be read from front to back. Raises UnreadableArticle."""
     if file.seekable():
         return file
-    return _buffered(BytesIO(whole(file, where)))
-
-
-def _buffered(file: BinaryIO) -> BufferedReader:
-    return BufferedReader(file, _BUFFER_BYTES)  # type: ignore[arg-type]  # it has all that this needs of a RawIOBase
+    return buffered(BytesIO(whole(file, where)))
 
 
 def _unfolded_name(name: str) -> str:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from io import BufferedReader, FileIO
+from io import FileIO
 from math import ceil
 from pathlib import Path
 from time import process_time
@@ -19,12 +19,12 @@ from index.errors import UnreadableArticle
 from index.formats.format import Format
 from index.formats.message import MAX_LINE_BYTES, Begun, Done, Message, to_line
 from index.formats.parts import Parts, use
-from index.formats.reading import read_here, safely
+from index.formats.reading import buffered, read_here, safely
 
 _NEW_USER_AND_NETWORK = 0x10000000 | 0x40000000
 """CLONE_NEWUSER and CLONE_NEWNET of Linux."""
 
-_BUFFER_BYTES = 1 << 18
+_REQUEST_BYTES = 1 << 18
 _FORBIDDEN = (
     *("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "os.kill", "pty."),
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "os.truncate"),
@@ -82,9 +82,9 @@ class _File(FileIO):
 
 def _request(channel: socket.socket) -> tuple[dict[str, Any], int]:
     """What is wanted, and the descriptor of the file."""
-    line, descriptors, _, _ = socket.recv_fds(channel, _BUFFER_BYTES, 1)
+    line, descriptors, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 1)
     while line and not line.endswith(b"\n"):
-        line += channel.recv(_BUFFER_BYTES)
+        line += channel.recv(_REQUEST_BYTES)
     if not line:
         raise EOFError
     return json.loads(line), descriptors[0]
@@ -101,7 +101,7 @@ def _parse(request: dict[str, Any], descriptor: int, channel: socket.socket, all
     allowance.renew()
     use(Parts(tuple(request["after"]), lambda path, where: say(Begun(path, where))))
     try:
-        with BufferedReader(_File(descriptor, request["where"], allowance), _BUFFER_BYTES) as file:
+        with buffered(_File(descriptor, request["where"], allowance)) as file:
             items = read_here(file, request["where"], Format(**request["format"]), request["columns"])
             for item in safely(items, request["where"]):
                 say(item)

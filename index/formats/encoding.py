@@ -2,8 +2,13 @@
 
 import codecs
 import re
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BufferedReader, TextIOWrapper
 
 from charset_normalizer import from_bytes
+
+from index.article import MAX_CHARACTERS
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8",
@@ -14,8 +19,14 @@ _BOMS = {
 }
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([A-Za-z0-9_.:-]{2,40})""")
 _DECLARATION_BYTES = 2_048
+MAX_LINE_CHARACTERS = MAX_CHARACTERS + 1_000_000
+"""The longest article, and what is known about it."""
+
 _GUESS_BYTES = 200_000
 _MAX_CONTROL_SHARE = 0.1
+_STRAY = re.compile("[\udc80-\udcff]+")
+"""Bytes that are no UTF-8, as surrogateescape decodes them."""
+
 _CONTROL = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -35,12 +46,14 @@ def decode(data: bytes) -> str:
     try:
         text = data.decode("utf-8", errors="surrogatepass")
     except UnicodeDecodeError:
-        if b"\0" in data[:_GUESS_BYTES]:
-            raise NotText("it is a binary file") from None
-        text = _declared(data) or _guessed(data)
+        text = _declared(data) or data.decode(_guess_encoding(data[:_GUESS_BYTES]), errors="replace")
+    _refuse_binary(text)
+    return text
+
+
+def _refuse_binary(text: str) -> None:
     if len(_CONTROL.findall(text)) > _MAX_CONTROL_SHARE * len(text):
         raise NotText("it is a binary file")
-    return text
 
 
 def _declared(data: bytes) -> str | None:
@@ -52,8 +65,39 @@ def _declared(data: bytes) -> str | None:
         return None
 
 
-def _guessed(data: bytes) -> str:
-    best = from_bytes(data[:_GUESS_BYTES]).best()
+def _guess_encoding(start: bytes) -> str:
+    best = None if b"\0" in start else from_bytes(start).best()
     if best is None:
         raise NotText("it is a binary file, or in an encoding that cannot be told")
-    return data.decode(best.encoding, errors="replace")
+    return best.encoding
+
+
+def lines_of(file: BufferedReader) -> Iterator[str]:
+    """The lines of a text of any size with their ends, decoded as they come: by a byte order mark, as UTF-8, in which
+    stray bytes are taken as Windows-1252, or as the beginning is guessed to be.
+
+    Raises NotText, also where a line is longer than the longest article.
+    """
+    encoding = _encoding_of(file.peek(_GUESS_BYTES)[:_GUESS_BYTES])
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    text = TextIOWrapper(file, encoding, errors, newline="")
+    try:
+        while line := text.readline(MAX_LINE_CHARACTERS):
+            if len(line) == MAX_LINE_CHARACTERS:
+                raise NotText(f"it has a line of more than {MAX_LINE_CHARACTERS:,} characters")
+            yield _STRAY.sub(lambda stray: stray[0].encode(errors=errors).decode("cp1252", errors="replace"), line)
+    finally:
+        with suppress(ValueError):  # whoever opened the file has closed it already
+            text.detach()
+
+
+def _encoding_of(start: bytes) -> str:
+    for mark, encoding in _BOMS.items():
+        if start.startswith(mark):
+            return "utf-8-sig" if encoding == "utf-8" else encoding[:-3]  # it is the mark that says which end is first
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # its last character may be cut in two
+    except UnicodeDecodeError:
+        return _guess_encoding(start)
+    _refuse_binary(text)
+    return "utf-8"

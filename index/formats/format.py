@@ -45,6 +45,8 @@ MESSAGE = Format("mail", binary=True, streamed=True)
 MAILBOX = Format("mail", binary=True, streamed=True, many=True)
 FEED = Format("feed", binary=True, many=True)
 RECORDS = Format("records", many=True, apart=False)
+TABLE = Format("table", binary=True, streamed=True, many=True, tabular=True, apart=False)
+PARQUET = Format("parquet", binary=True, many=True, tabular=True)
 ARCHIVE = Format("archive", binary=True, streamed=True, many=True, tabular=True)
 
 FORMATS = {
@@ -66,6 +68,9 @@ FORMATS = {
     ".jsonl": RECORDS,
     ".ndjson": RECORDS,
     ".json": RECORDS,
+    ".csv": TABLE,
+    ".tsv": TABLE,
+    ".parquet": PARQUET,
     **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"), ARCHIVE),
 }
 """File name ending to its format."""
@@ -80,6 +85,7 @@ _MAGIC = {
     b"%PDF-": PDF,
     b"\xd0\xcf\x11\xe0": DOCX,  # a .doc, or a .docx with a password; its module says so
     b"PK\5\6": ARCHIVE,  # a ZIP file with nothing in it
+    b"PAR1": PARQUET,
     b"\x1f\x8b": ARCHIVE,
     b"BZh": ARCHIVE,
     b"\xfd7zXZ\0": ARCHIVE,

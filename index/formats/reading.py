@@ -2,7 +2,8 @@
 
 import importlib
 from collections.abc import Mapping
-from typing import BinaryIO
+from io import BufferedReader
+from typing import Any, BinaryIO
 
 from index.errors import UnreadableArticle
 from index.formats.encoding import NotText, decode
@@ -12,17 +13,23 @@ MAX_FILE_BYTES = 512 * 1024 * 1024
 """Largest file that is read whole."""
 
 _PIECE_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 16
 
 _MAX_REASON_CHARACTERS = 200
 
 
-def read_here(file: BinaryIO, where: str, format: Format, columns: Mapping[str, str]) -> Items:
+def read_here(file: BufferedReader, where: str, format: Format, columns: Mapping[str, str]) -> Items:
     """The articles of a file; `where` names it in messages. Raises UnreadableArticle, and whatever the format's library
     does."""
     # A format's library is imported when its first file comes: trafilatura alone takes most of a second.
     read = importlib.import_module(f"index.formats.{format.module}").read
     content = file if format.binary else _text(whole(file, where), where)
     yield from read(content, where, columns) if format.tabular else read(content, where)
+
+
+def buffered(file: Any) -> BufferedReader:
+    """A raw or an open file, of which the beginning can be looked at before it is read."""
+    return BufferedReader(file, _BUFFER_BYTES)
 
 
 def whole(file: BinaryIO, where: str) -> bytes:
