@@ -29,7 +29,8 @@ class Answered:
 
 @dataclass(slots=True)
 class Entry:
-    """A request and what became of it. Nothing in it is what the client sent, but for the questions in `answers`.
+    """A request and what became of it. But for the questions in `answers`, and for its `scope`, nothing of it is what
+    the client sent; the request's id may be, where it can stand in any log.
 
     `status` is 0 until the response begins; `sent` counts the bytes of its body. `waits` are the seconds that each
     call waited for the inference thread, `codes` those of the errors it was answered with: several where it had

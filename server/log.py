@@ -31,7 +31,7 @@ def write(entry: Entry) -> None:
         "route": entry.route,
         "status": entry.status,
         "milliseconds": round(entry.seconds * 1000, 1),
-        "waited_milliseconds": round(sum(entry.waits) * 1000, 1),
+        "waited_milliseconds": round(sum(entry.waits, 0.0) * 1000, 1),
         "bytes": entry.sent,
     }
     if entry.key_id is not None:

@@ -35,7 +35,7 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "pullquote_request_seconds",
-            "From the head of a request to the end of its response.",
+            "Seconds from the head of a request to the end of its response.",
             ["method", "route"],
             buckets=_SECONDS,
             registry=of,
@@ -45,15 +45,15 @@ class Metrics:
             "pullquote_answers", "Questions by answer: given, or why there is none.", ["outcome"], registry=of
         )
         self._answer_seconds = Histogram(
-            "pullquote_answer_seconds", "An answer by stage.", ["stage"], buckets=_SECONDS, registry=of
+            "pullquote_answer_seconds", "Seconds of an answer, by stage.", ["stage"], buckets=_SECONDS, registry=of
         )
         self._queue_seconds = Histogram(
-            "pullquote_queue_seconds", "Waited for a turn at inference.", buckets=_SECONDS, registry=of
+            "pullquote_queue_seconds", "Seconds until a call had its turn at inference.", buckets=_SECONDS, registry=of
         )
         self._waiting = Gauge("pullquote_queue_waiting", "Requests behind the one at work.", registry=of)
         self._working = Gauge("pullquote_queue_working", "Requests at work: 0 or 1.", registry=of)
-        self._articles = Gauge("pullquote_articles", "Articles in the library.", registry=of)
-        self._passages = Gauge("pullquote_passages", "Passages in the library.", registry=of)
+        self._articles = Gauge("pullquote_articles", "Articles in the collection.", registry=of)
+        self._passages = Gauge("pullquote_passages", "Passages in the collection.", registry=of)
         Info("pullquote_build", "The version that runs.", registry=of).info({"version": version})
         ProcessCollector(registry=of)
         for outcome in (ANSWERED, *NoAnswer):  # from 0 on, so that the first one is an increase

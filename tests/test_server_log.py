@@ -336,7 +336,7 @@ def test_the_form_for_people_without_colours() -> None:
     [line] = stream.getvalue().splitlines()
     assert line.partition(" ")[2] == (
         "[info     ] request                        method=GET route=none status=200 milliseconds=0.0 "
-        "waited_milliseconds=0 bytes=0 "
+        "waited_milliseconds=0.0 bytes=0 "
         r"asked=[{'question': '\x1b[31mWho\nelse?', 'confidence': 0.5, 'reason': None}]"
     )
 
