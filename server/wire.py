@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from index.article import MAX_CHARACTERS, MAX_ID_CHARACTERS, Article, make_article, parse_published
@@ -37,13 +37,23 @@ def _date(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    """JSON has no integers, only numbers: 10.0 is 10."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_FILTER_ITEMS)]
-Date = Annotated[str, Field(max_length=_MAX_DATE_CHARACTERS), AfterValidator(_date)]
+Date = Annotated[
+    str,
+    Field(max_length=_MAX_DATE_CHARACTERS),
+    AfterValidator(_date),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
 Text = Annotated[str, Field(max_length=MAX_FIELD_CHARACTERS)]
-Position = Annotated[int, Field(ge=0, le=MAX_CHARACTERS)]
+Position = Annotated[int, Field(ge=0, le=MAX_CHARACTERS), BeforeValidator(_whole)]
 Asked = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
-Hits = Annotated[int, Field(ge=1, le=MAX_HITS)]
+Hits = Annotated[int, Field(ge=1, le=MAX_HITS), BeforeValidator(_whole)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Budget = Annotated[float, Field(ge=1, le=MAX_BUDGET_MS)]
 

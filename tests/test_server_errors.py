@@ -35,7 +35,7 @@ def faults(response: Any) -> list[tuple[str, str]]:
     [
         ({"k": "10"}, "body.k", "Input should be a valid integer"),
         ({"k": True}, "body.k", "Input should be a valid integer"),
-        ({"k": 10.0}, "body.k", "Input should be a valid integer"),
+        ({"k": 10.5}, "body.k", "Input should be a valid integer"),
         ({"k": []}, "body.k", "Input should be a valid integer"),
         ({"k": 0}, "body.k", "Input should be greater than or equal to 1"),
         ({"k": -1}, "body.k", "Input should be greater than or equal to 1"),
@@ -77,6 +77,13 @@ def faults(response: Any) -> list[tuple[str, str]]:
 def test_bad_questions(tmp_path: Path, route: str, fields: dict[str, Any], place: str, message: str) -> None:
     with serving(tmp_path, TREATY) as client:
         assert faults(client.post(route, json={"question": "When?"} | fields)) == [(place, message)]
+
+
+def test_a_whole_number_may_have_a_decimal_point(tmp_path: Path) -> None:
+    """As JSON Schema has it, and as some programs write every number."""
+    with serving(tmp_path, TREATY) as client:
+        response = client.post("/v1/search", json={"question": "When?", "k": 1.0})
+    assert len(response.json()["hits"]) == 1
 
 
 @pytest.mark.parametrize("threshold", ["0.5", True, -0.1, 1.1])
