@@ -1,6 +1,11 @@
 """Bytes to text where a header of mail or HTTP names the character set."""
 
+import codecs
+
 from index.formats.encoding import decode
+
+_MEANT = {"iso8859-1": "cp1252"}
+"""What is meant by it, on the web by its standard (https://encoding.spec.whatwg.org) and in mail by habit."""
 
 
 def decode_as(data: bytes, charset: str | None) -> str:
@@ -10,7 +15,8 @@ def decode_as(data: bytes, charset: str | None) -> str:
     """
     if charset:
         try:
-            return data.decode(charset)
-        except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
+            name = codecs.lookup(charset.strip("\"' ")).name
+            return data.decode(_MEANT.get(name, name))
+        except (LookupError, ValueError):  # ValueError: what is in another character set, or a NUL in the name
             pass
     return decode(data)
