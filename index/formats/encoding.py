@@ -66,8 +66,9 @@ def _declared(data: bytes) -> str | None:
 
 
 def _guess_encoding(start: bytes) -> str:
-    best = None if b"\0" in start else from_bytes(start).best()
-    if best is None:
+    if b"\0" in start:
+        raise NotText("it is a binary file")
+    if (best := from_bytes(start).best()) is None:
         raise NotText("it is a binary file, or in an encoding that cannot be told")
     return best.encoding
 
