@@ -21,7 +21,7 @@ COOKIE = "pullquote_key"
 
 _COLLECTION = re.compile(r"/c/([^/]*)(?=/|$)")
 
-_OPEN = re.compile(r"/v1/(health|ready)|/openapi\.json|/docs(/.*)?|/static/.*|/key")
+OPEN = re.compile(r"/v1/(health|ready)|/openapi\.json|/docs(/.*)?|/static/.*|/key")
 """What nobody needs a key for, since it says nothing of any article."""
 
 _API = re.compile(r"/(v1|mcp|metrics)(/.*)?")
@@ -61,7 +61,7 @@ class Access:
             raise Refusal(421, "unknown_host", "this server answers this machine only; use http://127.0.0.1 in the URL")
         if named:
             scope["root_path"] = scope.get("root_path", "") + named[0]
-        if not _OPEN.fullmatch(path):
+        if not OPEN.fullmatch(path):
             key = self._admitted(scope["method"], path, headers) if required else None
             if key is not None:
                 state.update(key_id=key.id, spend=partial(self._limits.spend, key))
