@@ -21,7 +21,7 @@ def page_of(article: Article, offset: int) -> str | None:
     if not isinstance(pages, Mapping):
         return None
     try:
-        starts = sorted((int(start), str(label)) for start, label in pages.items())
+        starts = sorted((int(start), " ".join(str(label).split())) for start, label in pages.items())
     except ValueError:  # pages of somebody's records, which are of another kind
         return None
     at = bisect_right([start for start, _ in starts], offset)

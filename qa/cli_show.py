@@ -12,6 +12,7 @@ from rich.text import Text
 
 from index.article import Article
 from index.library import Validity, Verification
+from index.pages import page_of
 from index.search import Hit
 from qa.answer import Answer, Candidate, Citation, NoAnswer
 from qa.confidence import Calibration
@@ -60,7 +61,9 @@ def hits(found: Sequence[Hit]) -> RenderableType:
     for number, hit in enumerate(found, start=1):
         passage = hit.passage
         scores = f"score {hit.score:.2f}, cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}"
-        parts.append(Text.assemble((f"{number}. ", "bold"), _source(passage.article), (f"  {scores}", "dim")))
+        parts.append(
+            Text.assemble((f"{number}. ", "bold"), _source(passage.article, passage.start), (f"  {scores}", "dim"))
+        )
         parts.append(_indented(Text(_shortened(passage.text)), 3))
         parts.append(Text(f"   {_safe(passage.article.id)} [{passage.start}:{passage.end}]\n", style="dim"))
     return Group(*parts) if parts else Text("No passages.")
@@ -153,7 +156,7 @@ def _places(citations: Sequence[Citation]) -> list[RenderableType]:
         if len(sentence) <= _MAX_SHOWN_CHARACTERS:
             parts.append(_indented(sentence, 4))
         place = f"  {_safe(citation.article.id)} [{citation.start}:{citation.end}]"
-        parts.append(_indented(Text.assemble("— ", _source(citation.article), (place, "dim")), 4))
+        parts.append(_indented(Text.assemble("— ", _source(citation.article, citation.start), (place, "dim")), 4))
         if citation.link:
             parts.append(_indented(Text(_safe(citation.link), style="dim", overflow="fold"), 6))
     if len(citations) > _MAX_PLACES:
@@ -170,8 +173,11 @@ def _titles(candidate: Candidate) -> str:
     return _safe(f" — {item.title or item.id}")
 
 
-def _source(item: Article) -> str:
-    return _safe(", ".join(part for part in (item.title or item.id, item.source, (item.published or "")[:10]) if part))
+def _source(item: Article, start: int) -> str:
+    """What a place is cited as: the title, who published it and when, and the page."""
+    page = page_of(item, start)
+    parts = (item.title or item.id, item.source, (item.published or "")[:10], page and f"page {page}")
+    return _safe(", ".join(part for part in parts if part))
 
 
 def _sureness(candidate: Candidate) -> tuple[str, str]:

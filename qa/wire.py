@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from index.article import Article
 from index.feedback import Feedback, Place
 from index.library import Verification
+from index.pages import page_of
 from index.search import Hit
 from qa.answer import Answer, Candidate, Citation
 
@@ -23,10 +24,12 @@ class SliceJSON(TypedDict):
 
 
 class CitationJSON(SliceJSON):
-    """A quote with its place. Offsets are half-open, in Unicode code points of the article's text."""
+    """A quote with its place. Offsets are half-open, in Unicode code points of the article's text; `page` is the label
+    of the page that the quote begins on, null where the article has none."""
 
     start: int
     end: int
+    page: str | None
     quote: str
     sentence: str
     sentence_start: int
@@ -45,10 +48,11 @@ class CandidateJSON(TypedDict):
 
 
 class HitJSON(SliceJSON):
-    """A passage that was retrieved."""
+    """A passage that was retrieved; `page` is the label of the page that it begins on, as in a citation."""
 
     start: int
     end: int
+    page: str | None
     text: str
     score: float
     dense: float
@@ -150,6 +154,7 @@ def citation_json(citation: Citation) -> CitationJSON:
         **_slice_json(article),
         "start": citation.start,
         "end": citation.end,
+        "page": page_of(article, citation.start),
         "quote": citation.quote,
         "sentence": citation.sentence,
         "sentence_start": citation.sentence_start,
@@ -165,6 +170,7 @@ def hit_json(hit: Hit) -> HitJSON:
         **_slice_json(article),
         "start": hit.passage.start,
         "end": hit.passage.end,
+        "page": page_of(article, hit.passage.start),
         "text": hit.passage.text,
         "score": round(hit.score, 4),
         "dense": round(hit.dense, 4),

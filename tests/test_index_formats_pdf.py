@@ -391,6 +391,9 @@ class TestLabels:
         article = make_article("Words and words.", metadata={"pages": {"10": "3", "6": "2", "0": "1"}})
         assert [page_of(article, offset) for offset in (0, 5, 6, 9, 10)] == ["1", "1", "2", "2", "3"]
 
+    def test_label_is_one_line(self) -> None:
+        assert page_of(make_article("Words.", metadata={"pages": {"0": "4\n5"}}), 0) == "4 5"
+
     def test_page_that_begins_within_a_word(self) -> None:
         first = column(50, "The ferry struck the", "break-", y=60)
         article = one(made(first, column(50, "water at nine, and the", "breakwater held.")))

@@ -293,6 +293,14 @@ def test_ask(filled: Run) -> None:
     ]
 
 
+def test_ask_and_search_name_the_page(run: Run, files: Path) -> None:
+    chess = {"id": "cup", "title": "Chess cup", "text": "Castle FC won the chess cup.", "pages": {"0": "iv", "10": "v"}}
+    (files / "cup.jsonl").write_text(json.dumps(chess) + "\n")
+    run("add", str(files / "cup.jsonl"))
+    assert "    — Chess cup, page iv  cup [0:9]" in run("ask", "Who won the chess cup?").out
+    assert run("search", "chess cup").out.startswith("1. Chess cup, page iv  score ")
+
+
 def test_ask_shows_what_else_was_considered(filled: Run) -> None:
     lines = [line.rstrip() for line in filled("ask", "Who won the chess cup?").out.splitlines()]
     assert lines[5:] == [

@@ -76,6 +76,7 @@ def test_answer_word_for_word(answer: Answer) -> None:
         "source": "Post",
         "start": 42,
         "end": 46,
+        "page": None,
         "quote": "Oslo",
         "sentence": "The parade was in Oslo on Friday.",
         "sentence_start": 24,
@@ -109,6 +110,7 @@ def test_answer_word_for_word(answer: Answer) -> None:
                 "source": "Post",
                 "start": 24,
                 "end": 77,
+                "page": None,
                 "text": TEXT[24:],
                 "score": 0.9123,
                 "dense": 0.5,
@@ -119,6 +121,14 @@ def test_answer_word_for_word(answer: Answer) -> None:
         "complete": True,
         "milliseconds": {"search": 1.3, "read": 2.0, "total": 3.3},
     }
+
+
+def test_page_of_a_citation_and_of_a_hit(answer: Answer, article: Article) -> None:
+    paged = replace(article, metadata={"pages": {"0": "i", "24": "ii", "61": "iii"}})
+    passage = replace(answer.hits[0].passage, article=paged)
+    assert hit_json(replace(answer.hits[0], passage=passage))["page"] == "ii"
+    pages = [citation_json(cite(Span(passage, start, start + 4, 1.0)))["page"] for start in (42, 61)]
+    assert pages == ["ii", "iii"]
 
 
 def test_answer_survives_the_journey(answer: Answer) -> None:

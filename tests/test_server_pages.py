@@ -189,6 +189,12 @@ def test_answer(tmp_path: Path) -> None:
     assert "The one passage found was read." in page.text
 
 
+def test_page_of_the_printed_source_is_cited(tmp_path: Path) -> None:
+    cup = {"id": "cup", "title": "Chess cup", "text": "Castle FC won it.", "metadata": {"pages": {"0": "4", "10": "5"}}}
+    with asking(tmp_path, answering((0.9, (("cup", "won"),))), cup) as client:
+        assert "Answer won Chess cup, page 5 almost certain" in read(client.get("/", params={"q": "Who won it?"})).text
+
+
 def test_quote_behind_an_emoji_is_marked_at_its_place(tmp_path: Path) -> None:
     text = "🕊🕊 Peace 🕊 came in 1648 🕊 at last."
     with asking(tmp_path, answering((0.5, (("dove", "in 1648 🕊"),))), {"id": "dove", "text": text}) as client:
