@@ -18,7 +18,7 @@ import numpy as np
 from eval.machine import matrix_rate
 from index.article import Article
 from index.embed import Embedder
-from index.library import Library, embedded_text
+from index.library import AnyLibrary, Library, embedded_text
 from index.onnx import json_object
 from index.passage import Passage, Splitter
 from qa.answer import Ask, Question
@@ -129,7 +129,7 @@ class Encoder:
 
 
 def bench(
-    library: Library,
+    library: AnyLibrary,
     ask: Ask,
     embedder: Embedder,
     operations: Operations | None,
@@ -181,7 +181,7 @@ def operations_of(folder: Path) -> Operations | None:
     return operations
 
 
-def questions_of(library: Library, embedder: Embedder, count: int) -> list[str]:
+def questions_of(library: AnyLibrary, embedder: Embedder, count: int) -> list[str]:
     """At most so many questions out of the library itself, always the same: the beginnings of passages, which cost what
     people's questions cost."""
     splitter = _splitter(embedder)
@@ -189,7 +189,7 @@ def questions_of(library: Library, embedder: Embedder, count: int) -> list[str]:
     return [_as_question(passage.text) for passage in drawn(passages, count)]
 
 
-def some_articles(library: Library, count: int) -> Iterator[Article]:
+def some_articles(library: AnyLibrary, count: int) -> Iterator[Article]:
     """At most so many articles, drawn at random, each cut off where it is very long."""
     total, _ = library.counts()
     for place in drawn(range(total), count):
@@ -261,7 +261,7 @@ def ask_together(
     return Together(askers, len(waits), len(waits) / (clock() - began), percentiles(waits))
 
 
-def index_copies(library: Library, embedder: Embedder, seconds: float, clock: Clock = perf_counter) -> Indexing:
+def index_copies(library: AnyLibrary, embedder: Embedder, seconds: float, clock: Clock = perf_counter) -> Indexing:
     """Add copies of some of the library's articles to a new one that is then removed, until the time is up."""
     added: list[Article] = []
     taken = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from eval.gold import GoldQuestion
 from eval.metrics import brier_score, calibration_error, coverage_at, exact_match, risk_coverage, risk_coverage_area
-from index.library import Library
+from index.library import AnyLibrary
 from qa.calibrate import Judged, Reading, columns
 from qa.confidence import DEFAULT_HITS, Calibration
 from qa.reader import Reader
@@ -41,7 +41,7 @@ class ConfidenceReport:
 
 
 def readings(
-    library: Library, reader: Reader, questions: Iterable[GoldQuestion], k: int = DEFAULT_HITS
+    library: AnyLibrary, reader: Reader, questions: Iterable[GoldQuestion], k: int = DEFAULT_HITS
 ) -> Iterator[Reading]:
     """Every question with all that its k hits say."""
     for gold in questions:

@@ -7,7 +7,7 @@ from eval.metrics import normalize
 from index.article import Article
 from index.errors import ArticleNotFound
 from index.filter import Filter
-from index.library import CANDIDATES, Library
+from index.library import CANDIDATES, AnyLibrary
 from index.passage import Passage
 from index.search import Hit
 from qa.answer import Answer, Candidate
@@ -29,7 +29,7 @@ class Miss(StrEnum):
     NOT_WITHHELD = "answered though unanswerable"
 
 
-def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: Library) -> Miss:
+def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: AnyLibrary) -> Miss:
     """The label of an answer that is not an exact match; `right` says whether its best candidate is one."""
     if not gold.answerable:
         return Miss.NOT_WITHHELD
@@ -45,7 +45,7 @@ def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: Library)
     return Miss.LOST if best and not any(_within(best, hit) for hit in read) else Miss.WRONG_SPAN
 
 
-def out_of_reach(gold: GoldQuestion, library: Library) -> Miss | None:
+def out_of_reach(gold: GoldQuestion, library: AnyLibrary) -> Miss | None:
     """Why no search can find the answer, or None where some passage holds it. Where its article is not known it is
     looked for by its own words."""
     found: list[Hit] = []

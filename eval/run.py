@@ -10,7 +10,7 @@ from eval.record import Card, Record, SeenHit, Shown
 from index.article import Article
 from index.errors import ArticleNotFound
 from index.filter import Filter
-from index.library import Library, Validity
+from index.library import AnyLibrary, Validity
 from index.passage import sentences
 from qa.answer import Answer, Ask, Candidate, Citation, Question
 from qa.wire import AnswerJSON, CitationJSON, answer_json
@@ -23,7 +23,7 @@ _SHOWN_AROUND = 300
 
 
 def evaluate(
-    ask: Ask, questions: Iterable[GoldQuestion], library: Library, verify: Verify, how: Question = Question("")
+    ask: Ask, questions: Iterable[GoldQuestion], library: AnyLibrary, verify: Verify, how: Question = Question("")
 ) -> Iterator[Record]:
     """Ask each question as `how` says; the library, of which `ask` answers, tells why a question was missed.
 
@@ -34,7 +34,7 @@ def evaluate(
         yield record(gold, replace(how, text=gold.question), ask, library, verify)
 
 
-def record(gold: GoldQuestion, question: Question, ask: Ask, library: Library, verify: Verify) -> Record:
+def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary, verify: Verify) -> Record:
     """Of one gold question, asked as `question`."""
     answer = ask(question)
     best, article = best_candidate(answer), _article(gold, library)
@@ -75,7 +75,7 @@ def record(gold: GoldQuestion, question: Question, ask: Ask, library: Library, v
     )
 
 
-def _article(gold: GoldQuestion, library: Library) -> Article | None:
+def _article(gold: GoldQuestion, library: AnyLibrary) -> Article | None:
     try:
         return None if gold.article is None else library.article(gold.article)
     except ArticleNotFound:

@@ -11,7 +11,7 @@ from eval.metrics import exact_match, f1
 from eval.misses import holds
 from eval.scores import RESAMPLES, drawn_rows, intervals
 from index.errors import InvalidInput
-from index.library import CANDIDATES, Library
+from index.library import CANDIDATES, AnyLibrary
 from index.search import Hit, fuse
 from qa.answer import rank
 from qa.calibrate import ABOUT_AS_MANY, FOLDS, MIN_READINGS, Judged, best_threshold
@@ -84,7 +84,7 @@ _Chosen = NDArray[np.bool_]
 
 
 def tune(
-    library: Library, reader: Reader, calibration: Calibration, questions: Sequence[GoldQuestion], progress: Progress
+    library: AnyLibrary, reader: Reader, calibration: Calibration, questions: Sequence[GoldQuestion], progress: Progress
 ) -> Tuning:
     """Reads up to some 20 passages for each question. Raises InvalidInput where there are too few questions, or none
     with an answer."""
@@ -110,7 +110,7 @@ def tune(
     return Tuning(choice, _mean(before), _mean(after), low, high)
 
 
-def _case(library: Library, gold: GoldQuestion) -> _Case:
+def _case(library: AnyLibrary, gold: GoldQuestion) -> _Case:
     dense, lexical = library.candidates(gold.question, CANDIDATES)
     offered = library.passages({key for weight in WEIGHTS for key, _ in fuse(dense, lexical, weight)[: max(HITS)]})
     held = frozenset(key for key, passage in offered.items() if gold.answerable and holds(passage, gold))
@@ -138,7 +138,7 @@ class _Judged:
 
     found: dict[float, dict[int, list[tuple[Judged, str]]]]
 
-    def add(self, case: _Case, library: Library, reader: Reader, calibration: Calibration) -> None:
+    def add(self, case: _Case, library: AnyLibrary, reader: Reader, calibration: Calibration) -> None:
         """Read what any of the choices would, each passage once."""
         ranked = {weight: case.ranked(weight) for weight in self.found}
         passages = library.passages(dict.fromkeys(key for hits in ranked.values() for key, _ in hits))

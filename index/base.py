@@ -40,9 +40,10 @@ DENSE_WEIGHT_SETTING = "dense_weight"
 class AnyStore(Protocol):
     """What a library is kept in; `Store` says what each of these promises."""
 
-    def replace(self, batch: Iterable[Indexed]) -> None: ...
+    def replace(self, batch: Iterable[Indexed], *, displace: bool = True) -> None: ...
     def remove(self, ids: Iterable[str]) -> object: ...
     def has_origin(self, origin: str | None) -> bool: ...
+    def origins(self) -> dict[str, str]: ...
     def note_origin(self, article: Article) -> None: ...
     def article(self, id: str) -> Article | None: ...
     def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]: ...
@@ -55,6 +56,7 @@ class AnyStore(Protocol):
     def feedback(self) -> dict[int, Feedback | None]: ...
     def remove_feedback(self, keys: Iterable[int]) -> None: ...
     def setting(self, name: str) -> str | None: ...
+    def settings(self) -> dict[str, str]: ...
     def set_settings(self, settings: dict[str, str]) -> None: ...
     def close(self) -> None: ...
 
@@ -172,6 +174,10 @@ class AnyLibrary(ABC):
         """Numbers of articles and passages."""
         return self._store.counts()
 
+    def origins(self) -> dict[str, str]:
+        """The files that held one article each, with the ids of these. Reads a line of every article."""
+        return self._store.origins()
+
     def fingerprint(self) -> str:
         """Two libraries with the same hold the same articles, cut and embedded alike: 16 hexadecimal digits. Reads a
         line of every article."""
@@ -196,6 +202,29 @@ class AnyLibrary(ABC):
     def verify(self, id: str, start: int, end: int, quote: str, sha256: str | None = None) -> Verification:
         """Check a citation against the stored text: article id, half-open slice, quote, and the text's SHA-256."""
         return verify(self._store.article(id), start, end, quote, sha256)
+
+    # Copying
+
+    def checksums(self) -> dict[str, str]:
+        """By article id, in the order they came in: two articles with the same are equal."""
+        return self._store.article_checksums()
+
+    def indexed(self, id: str) -> Indexed | None:
+        """The article with its passages and their vectors, if it is there."""
+        return self._store.indexed(id)
+
+    def settings(self) -> dict[str, str]:
+        """All that is noted with the articles, by name."""
+        return self._store.settings()
+
+    def receive(self, batch: Sequence[Indexed], settings: dict[str, str], feedback: Sequence[Feedback]) -> None:
+        """Store what another library has as it is there, its models' vectors too. Raises LibraryBusy."""
+        with self._writing():
+            self._store.set_settings(settings)
+            if batch:
+                self._store.replace(batch, displace=False)
+            for one in feedback:
+                self._store.add_feedback(one)
 
     # Feedback
 

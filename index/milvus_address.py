@@ -46,13 +46,6 @@ def milvus_address(library: Path) -> MilvusAddress | None:
     return None
 
 
-def local(library: Path, wanted: str) -> Path:
-    """The directory of a library that has one. Raises InvalidInput, saying `wanted`, where it is in Milvus."""
-    if address := milvus_address(library):
-        raise InvalidInput(f"{address.where} is in Milvus; {wanted}")
-    return library
-
-
 def _name(names: tuple[str, ...] | list[str]) -> str:
     """One name of letters, digits and _, which is all that Milvus takes; what has others ends in a part of its hash."""
     return "__".join(map(_nameable, names)) or _DEFAULT_NAME

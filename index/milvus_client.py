@@ -55,7 +55,7 @@ class Milvus:
         uri = address.uri or _start_lite(address)
         try:
             with self._understood():
-                self._client = MilvusClient(uri=uri, token=token or "", timeout=_CONNECTING_SECONDS)
+                self._client = MilvusClient(uri=uri, token=token or "", timeout=_CONNECTING_SECONDS, dedicated=True)
         except LibraryUnreachable:
             self._end_lite()
             raise
@@ -192,7 +192,7 @@ def _start_lite(address: MilvusAddress) -> str:
                 ) from None
 
             def stop() -> None:
-                server.stop(grace=None).wait()
+                server.stop(grace=1.0).wait()
                 db.close()
 
             _lites[folder] = _Lite(stop, f"http://127.0.0.1:{port}", 0)

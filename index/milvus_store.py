@@ -79,12 +79,13 @@ class MilvusStore:
 
     # Articles
 
-    def replace(self, batch: Iterable[Indexed]) -> None:
-        """Store articles, each in place of the one with its id and of the one read from its origin before. When this
-        returns, Milvus has the whole batch; when it raises, each article is the old one or the new one."""
+    def replace(self, batch: Iterable[Indexed], *, displace: bool = True) -> None:
+        """Store articles, each in place of the one with its id and, if it is to `displace` it, of the one read from its
+        origin before. When this returns, Milvus has the whole batch; when it raises, each article is the old one or the
+        new one."""
         made = [self._written(item) for item in batch]
         keys = [row.key for row in made]
-        moved = [row for row in self._of_origins([row.origin for row in made]) if row.key not in keys]
+        moved = [row for row in self._of_origins([row.origin for row in made if displace]) if row.key not in keys]
         old = [*self._rows(keys), *moved]
         # in one request, so that no file is ever quoted as it is and as it was
         self._milvus.upsert(
@@ -102,6 +103,11 @@ class MilvusStore:
     def has_origin(self, origin: str | None) -> bool:
         """Whether there is an article read from this file."""
         return bool(self._of_origins([origin]))
+
+    def origins(self) -> dict[str, str]:
+        """The files that articles were read from, with the ids of these."""
+        rows = [article_row_of(row["value"]) for row in self._milvus.rows(self._records, _ARTICLES, ["value"])]
+        return {row.origin: row.id for row in rows if row.origin is not None}
 
     def note_origin(self, article: Article) -> None:
         """Remember the file in which an unchanged article was seen last, or that it came without one."""
@@ -186,11 +192,15 @@ class MilvusStore:
 
     def setting(self, name: str) -> str | None:
         rows = self._milvus.get(self._records, [setting_key(name)], ["value"])
-        return next((str(json.loads(row["value"])) for row in rows), None)
+        return next((str(json.loads(row["value"])[1]) for row in rows), None)
+
+    def settings(self) -> dict[str, str]:
+        rows = self._milvus.rows(self._records, 'kind == "setting"', ["value"])
+        return dict(sorted(json.loads(row["value"]) for row in rows))
 
     def set_settings(self, settings: dict[str, str]) -> None:
         for name, value in settings.items():
-            self._note(setting_key(name), "setting", value)
+            self._note(setting_key(name), "setting", [name, value])
 
     # Within
 

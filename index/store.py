@@ -170,15 +170,18 @@ class Store:
 
     # Articles
 
-    def replace(self, batch: Iterable[Indexed]) -> None:
-        """Store articles, each in place of the one with its id and of the one read from its origin before.
+    def replace(self, batch: Iterable[Indexed], *, displace: bool = True) -> None:
+        """Store articles, each in place of the one with its id and, if it is to `displace` it, of the one read from its
+        origin before.
 
         One transaction: when this returns, the whole batch survives a crash; when it raises, nothing changed.
         """
         with self.write() as db:
             for item in batch:
                 article = item.article
-                db.execute("DELETE FROM article WHERE id = ? OR origin = ?", (article.id, article.origin))
+                db.execute(
+                    "DELETE FROM article WHERE id = ? OR origin = ?", (article.id, article.origin if displace else None)
+                )
                 row = article_row(article)
                 db.execute(
                     f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -209,6 +212,10 @@ class Store:
     def has_origin(self, origin: str | None) -> bool:
         """Whether there is an article read from this file."""
         return bool(self._rows("SELECT 1 FROM article WHERE origin = ?", (origin,)))
+
+    def origins(self) -> dict[str, str]:
+        """The files that articles were read from, with the ids of these."""
+        return dict(self._rows("SELECT origin, id FROM article WHERE origin IS NOT NULL"))
 
     def indexed(self, id: str) -> Indexed | None:
         """The article with its passages and their vectors, if it is there."""
@@ -385,6 +392,11 @@ class Store:
         if not text.isdecimal():
             raise self._corrupt(f"the setting {name} is {text!r}")
         return int(text)
+
+    def settings(self) -> dict[str, str]:
+        """All but those that say how far this database is."""
+        sql = "SELECT name, value FROM setting WHERE name NOT IN ('generation', 'removals_since') ORDER BY name"
+        return dict(self._rows(sql))
 
     def set_settings(self, settings: dict[str, str]) -> None:
         with self.write() as db:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from index.article import Article, make_article, storable
 from index.errors import InvalidInput
 from index.filter import Filter
-from index.library import Library
+from index.library import AnyLibrary
 from index.passage import Passage, sentences
 from index.search import Hit
 from qa.confidence import Calibration, Evidence
@@ -132,7 +132,7 @@ Read = tuple[Hit, Sequence[Span]]
 """A hit whose passage was read, and the passage's best spans."""
 
 
-def load(library: Library, reader: Reader, calibration: Calibration) -> Ask:
+def load(library: AnyLibrary, reader: Reader, calibration: Calibration) -> Ask:
     """The way of a question, over one library with one reader."""
 
     def ask(question: Question) -> Answer:
@@ -208,7 +208,7 @@ def groups(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[start : start + GROUP]
 
 
-def warm_up_search(library: Library) -> None:
+def warm_up_search(library: AnyLibrary) -> None:
     """Load embedder and indexes now rather than at the first question."""
     library.search("What was asked?", 1)
 

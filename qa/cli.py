@@ -12,7 +12,7 @@ import typer
 
 from index import errors
 from index.collection import MAIN
-from index.library import Library, Validity, check_question
+from index.library import Validity, check_question
 from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_keys, cli_mcp, cli_models, cli_serve
 from qa import cli_show as show
 from qa.answer import Question
@@ -33,6 +33,7 @@ from qa.cli_options import (
     err,
     make_filter,
     open_answers,
+    open_articles,
     open_library,
     out,
     print_json,
@@ -48,6 +49,7 @@ EXIT_CODES: dict[type[errors.PullquoteError], int] = {
     errors.ArticleDamaged: 65,
     errors.ArticleNotFound: 66,
     errors.LibraryNotFound: 66,
+    errors.LibraryUnreachable: 69,
     errors.LibraryNotWritable: 73,
     errors.DiskFull: 73,
     errors.LibraryBusy: 75,
@@ -223,7 +225,7 @@ def list_articles(
     as_json: JSONOption = False,
 ) -> None:
     """List the articles in the order they came in."""
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         total, passages = opened.counts()
         end = total if limit is None else min(total, offset + limit)
         for begin in range(offset, end, _PAGE):
@@ -234,7 +236,7 @@ def list_articles(
             else:
                 out.print(show.articles(page), soft_wrap=True)
         if not as_json:
-            err.print(show.safe(f"{total:,} articles, {passages:,} passages in {library}"), soft_wrap=True)
+            err.print(show.safe(f"{total:,} articles, {passages:,} passages in {opened.where}"), soft_wrap=True)
 
 
 @app.command("show")
@@ -244,7 +246,7 @@ def show_article(
     as_json: JSONOption = False,
 ) -> None:
     """Show an article: what is known about it, and its text."""
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         article = opened.article(id)
         if as_json:
             print_json(article_json(article))
@@ -259,7 +261,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
     """Remove articles; all of them, or none where one of the ids is not there."""
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         if dry_run:
             for id in ids:
                 out.print(show.safe(f"would remove {id}: {opened.article(id).title or 'untitled'}"), soft_wrap=True)
@@ -283,7 +285,7 @@ def verify(
     """
     citations = read_citations(file)
     failed = False
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         for citation in citations:
             checked = opened.verify(*citation_fields(citation))
             failed |= checked.validity is not Validity.VALID

@@ -14,7 +14,7 @@ from index.article import Article
 from index.errors import UnreadableArticle
 from index.formats import NAMED, Item, Skipped, find_files, read, read_file
 from index.formats.reading import MAX_FILE_BYTES
-from index.library import Library, Outcome
+from index.library import AnyLibrary, Outcome
 from qa import cli_show as show
 from qa.cli_options import Stoppable
 
@@ -68,7 +68,7 @@ class _Account:
         return self.outcomes.total()
 
 
-def add_files(library: Library, paths: list[Path], format: Format | None, out: Console, err: Console) -> int:
+def add_files(library: AnyLibrary, paths: list[Path], format: Format | None, out: Console, err: Console) -> int:
     """Add everything under the paths; returns the exit code: 0, 1 where something could not be read, 130 after
     Ctrl-C and 143 where the process was asked to end."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from index.embed import DEFAULT_EMBEDDER, load_embedder
 from index.errors import InvalidInput
-from index.library import Library
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_options import (
@@ -24,6 +23,7 @@ from qa.cli_options import (
     Stoppable,
     err,
     open_answers,
+    open_articles,
     out,
     print_json,
 )
@@ -66,7 +66,7 @@ def bench(
     from eval.gold import read_gold
 
     texts = [] if gold is None else [one.question for one in drawn(read_gold(gold), count)]
-    with Library(library) as unembedded:
+    with open_articles(library) as unembedded:
         articles, passages = unembedded.counts()
     if not passages:
         raise InvalidInput(f"{library} has no articles to ask about; add some with: pullquote add FILES")

@@ -14,7 +14,7 @@ import typer
 
 from index.embed import model_fingerprint
 from index.errors import ArticleNotFound, InvalidInput
-from index.library import Library, Validity
+from index.library import AnyLibrary, Validity
 from qa import cli_eval_show as show_eval
 from qa import cli_show as show
 from qa.answer import Ask, Question
@@ -120,7 +120,7 @@ def evaluate_gold(
 
 
 def _records(
-    ask: Ask, library: Library, questions: "Sequence[GoldQuestion]", how: Question
+    ask: Ask, library: AnyLibrary, questions: "Sequence[GoldQuestion]", how: Question
 ) -> "tuple[list[Record], int | None]":
     """Of all questions, or of those answered before an interruption, with its exit code."""
     from rich.progress import track
@@ -141,7 +141,7 @@ def _records(
     return records, stopped.code
 
 
-def _text(library: Library, id: str) -> str | None:
+def _text(library: AnyLibrary, id: str) -> str | None:
     try:
         return library.article(id).text
     except ArticleNotFound:
@@ -155,7 +155,7 @@ def _tell(problems: Sequence[str]) -> None:
         err.print(f"… and {len(problems) - _MAX_PROBLEMS:,} more places that do not match")
 
 
-def _about(library: Library, folder: Path, how: Question) -> dict[str, Any]:
+def _about(library: AnyLibrary, folder: Path, how: Question) -> dict[str, Any]:
     """What makes a run what it is: two that differ here may differ in their figures."""
     from eval.machine import machine, versions
 

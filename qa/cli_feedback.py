@@ -13,9 +13,9 @@ from rich.text import Text
 
 from index.errors import ArticleNotFound, InvalidInput
 from index.feedback import Feedback, Place, Verdict, make_feedback
-from index.library import Library
+from index.library import AnyLibrary
 from qa import cli_show as show
-from qa.cli_options import JSONOption, LibraryOption, err, out, print_json
+from qa.cli_options import JSONOption, LibraryOption, err, open_articles, out, print_json
 from qa.cli_verify import citation_fields
 from qa.wire import feedback_json
 
@@ -64,7 +64,7 @@ def add(
     cited = None
     if question is None:
         question, cited = _answer()
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         place = _place(opened, cited, article, quote, start, end)
         given = make_feedback(question, verdict, place, comment)
         key = opened.give_feedback(given)
@@ -74,7 +74,7 @@ def add(
 @app.command("list")
 def list_feedback(library: LibraryOption, as_json: JSONOption = False) -> None:
     """List all feedback in the order it came in."""
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         for key, one in _intact(opened).items():
             if as_json:
                 print_json(feedback_json(key, one))
@@ -88,7 +88,7 @@ def remove(
     library: LibraryOption,
 ) -> None:
     """Remove feedback; all of it, or none where one of the numbers is not there."""
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         opened.remove_feedback(keys)
     out.print(f"removed {len(set(keys)):,}")
 
@@ -109,7 +109,7 @@ def export(
     from eval.feedback import gather, jsonl, squad
 
     format = format or _format(file)
-    with Library(library) as opened:
+    with open_articles(library) as opened:
 
         @cache
         def text_of(id: str) -> str | None:
@@ -145,7 +145,7 @@ def _answer() -> tuple[str, Mapping[str, Any] | None]:
 
 
 def _place(
-    opened: Library,
+    opened: AnyLibrary,
     cited: Mapping[str, Any] | None,
     article: str | None,
     quote: str | None,
@@ -170,7 +170,7 @@ def _place(
     return Place(id, start, start + len(quote) if end is None else end, quote)
 
 
-def _only_place(opened: Library, id: str, quote: str) -> int:
+def _only_place(opened: AnyLibrary, id: str, quote: str) -> int:
     """Raises ArticleNotFound; InvalidInput unless the article has the quote once."""
     opened.article(id)
     places = opened.verify(id, 0, 0, quote).places
@@ -182,7 +182,7 @@ def _only_place(opened: Library, id: str, quote: str) -> int:
     return places[0]
 
 
-def _intact(opened: Library) -> dict[int, Feedback]:
+def _intact(opened: AnyLibrary) -> dict[int, Feedback]:
     """All feedback that is what was stored; the rest is named on standard error."""
     said = opened.feedback()
     for key in (key for key, one in said.items() if one is None):

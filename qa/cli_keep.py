@@ -23,7 +23,7 @@ from index.library import Library
 from index.reindex import reindex as reindex_library
 from index.salvage import embedder_name
 from qa import cli_show as show
-from qa.cli_options import EmbedderOption, JSONOption, LibraryOption, RuntimeOption, Stoppable, err, out, print_json
+from qa.cli_options import DirectoryOption, EmbedderOption, JSONOption, RuntimeOption, Stoppable, err, out, print_json
 
 _DAMAGED = 65
 _NOT_MENDED = 1
@@ -32,7 +32,7 @@ _STYLES = {Kind.TRUTH: ("damaged", "bold red"), Kind.DERIVED: ("error", "red"), 
 
 
 def doctor(
-    library: LibraryOption,
+    library: DirectoryOption,
     mend: Annotated[bool, typer.Option("--repair", help="Mend what can be made again from the articles.")] = False,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -61,7 +61,7 @@ def doctor(
 
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the backup is written.")],
-    library: LibraryOption,
+    library: DirectoryOption,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: JSONOption = False,
 ) -> None:
@@ -82,7 +82,7 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `pullquote backup` wrote.")],
-    library: LibraryOption,
+    library: DirectoryOption,
     force: Annotated[
         bool, typer.Option("--force", help="Also where there are articles; their database is kept beside the new one.")
     ] = False,
@@ -112,7 +112,7 @@ def restore(
 
 
 def reindex(
-    library: LibraryOption,
+    library: DirectoryOption,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
     as_json: JSONOption = False,
@@ -147,7 +147,7 @@ def reindex(
 
 
 def compact(
-    library: LibraryOption,
+    library: DirectoryOption,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
     as_json: JSONOption = False,

@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from index.collection import collection_names, collection_path
+from index.errors import InvalidInput
 from index.library import DATABASE, Library
+from index.milvus_address import milvus_address
 from qa import cli_show as show
 from qa.cli_options import JSONOption, KeysOption, WholeLibraryOption, err, out, print_json
 from server.keys import KEYS, MAX_PER_MINUTE, PER_MINUTE, Key, KeyFile, Right
@@ -85,6 +87,9 @@ def collections(library: WholeLibraryOption, as_json: JSONOption = False) -> Non
 
 
 def key_file(library: Path, keys: Path | None, *, always: bool = False) -> KeyFile:
+    """Raises InvalidInput where none is named and the library has no directory for it."""
+    if keys is None and (address := milvus_address(library)):
+        raise InvalidInput(f"{address.where} is in Milvus, which keeps no keys; name a file for them: --keys FILE")
     return KeyFile(keys or library / KEYS, always=always)
 
 

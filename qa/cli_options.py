@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,12 @@ import typer
 from rich.console import Console
 
 from index.collection import MAIN, collection_path
-from index.embed import DEFAULT_EMBEDDER, Runtime, load_embedder
-from index.errors import InvalidInput
+from index.embed import DEFAULT_EMBEDDER, Embedder, Runtime, load_embedder
+from index.errors import InvalidInput, LibraryNotFound
 from index.filter import Filter
-from index.library import DATABASE, Library
+from index.library import AnyLibrary
+from index.milvus_address import milvus_address
+from index.opening import open_at
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder
@@ -27,9 +30,12 @@ _BY_SIGNAL = 128
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+_LIBRARY_HELP = "The library: its directory, NAME.milvus (Milvus Lite) or milvus://HOST:PORT/NAME (a Milvus server)."
+_TOKEN = "PULLQUOTE_MILVUS_TOKEN"
+
 CommonLibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", "-l", metavar="DIR", envvar="PULLQUOTE_LIBRARY", help="The library's directory."),
+    typer.Option("--library", "-l", metavar="LIBRARY", envvar="PULLQUOTE_LIBRARY", help=_LIBRARY_HELP),
 ]
 CollectionOption = Annotated[
     str,
@@ -47,25 +53,35 @@ def _within_collection(context: typer.Context, library: Path) -> Path:
     return collection_path(library, context.find_root().params["collection"])
 
 
+def _in_a_directory(context: typer.Context, library: Path) -> Path:
+    if address := milvus_address(library):
+        raise InvalidInput(
+            f"{context.info_name} is for libraries in directories, and {address.where} is in Milvus; copy it to one: "
+            f"pullquote copy {address.where} DIR"
+        )
+    return _within_collection(context, library)
+
+
 LibraryOption = Annotated[
     Path,
     typer.Option(
-        "--library",
-        "-l",
-        metavar="DIR",
-        help="The library's directory.",
-        show_default=False,
-        callback=_within_collection,
+        "--library", "-l", metavar="LIBRARY", help=_LIBRARY_HELP, show_default=False, callback=_within_collection
     ),
 ]
 """The same after the command's name, with the collection; what was given before it (or by the environment) is this
 one's default."""
 
-WholeLibraryOption = Annotated[
+DirectoryOption = Annotated[
     Path,
     typer.Option(
-        "--library", "-l", metavar="DIR", help="The library's directory.", show_default=False, callback=_whole
+        "--library", "-l", metavar="DIR", help="The library's directory.", show_default=False, callback=_in_a_directory
     ),
+]
+"""The same for what is done to the files of a library."""
+
+WholeLibraryOption = Annotated[
+    Path,
+    typer.Option("--library", "-l", metavar="LIBRARY", help=_LIBRARY_HELP, show_default=False, callback=_whole),
 ]
 """The same for what is about all collections."""
 
@@ -105,20 +121,25 @@ SinceOption = Annotated[str | None, typer.Option("--since", metavar="DATE", help
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Published on this day or earlier.")]
 
 
+def open_articles(library: Path, embedder: Embedder | None = None, *, create: bool = False) -> AnyLibrary:
+    """The library wherever it is kept; without an embedder it can list, show, verify and remove."""
+    return open_at(library, embedder, token=os.environ.get(_TOKEN), create=create)
+
+
 def open_library(
     library: Path, embedder: str | None, runtime: Runtime | None = None, *, create: bool = False
-) -> Library:
+) -> AnyLibrary:
     """The library with its embedder: the one named, else the one it was built with, else the default."""
-    if embedder is None and (library / DATABASE).is_file():
-        with Library(library) as unembedded:
+    if embedder is None:
+        with suppress(LibraryNotFound), open_articles(library) as unembedded:
             embedder = unembedded.embedder_name
-    return Library(library, load_embedder(embedder or DEFAULT_EMBEDDER, runtime), create=create)
+    return open_articles(library, load_embedder(embedder or DEFAULT_EMBEDDER, runtime), create=create)
 
 
 @contextmanager
 def open_answers(
     library: Path, embedder: str | None, reader: str, runtime: Runtime | None, *, create: bool = False
-) -> Iterator[tuple[Library, Ask]]:
+) -> Iterator[tuple[AnyLibrary, Ask]]:
     """The library, and what answers questions from it, with all models loaded: the reader beside everything else, since
     a person is waiting."""
     folder, one = reader_folder(reader), load_reader(reader, runtime)

@@ -10,7 +10,7 @@ import typer
 
 from index.collection import collection_names, collection_path
 from index.errors import InvalidInput
-from index.library import Library
+from index.library import AnyLibrary
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.cli_keys import key_file
 from qa.cli_options import EmbedderOption, KeysOption, ReaderOption, RuntimeOption, WholeLibraryOption, open_library
@@ -58,7 +58,7 @@ def serve(
     folder, one = reader_folder(reader), load_reader(reader, runtime)
     with ExitStack() as open_libraries:
 
-        def opened(path: Path) -> tuple[Ask, Library, int]:
+        def opened(path: Path) -> tuple[Ask, AnyLibrary, int]:
             found = open_libraries.enter_context(open_library(path, embedder, runtime, create=True))
             calibration = calibration_for(found, folder)
             return load(found, one, calibration), found, calibration.hits

@@ -22,9 +22,9 @@ from index.article import Article, make_article
 from index.errors import InvalidInput, ModelNotFound
 from index.formats import read_file
 from index.formats.squad import paragraph_starts
-from index.library import Library
 from index.passage import Passage
 from qa import cli_show as show
+from qa.cli_options import open_articles
 from qa.reader import load_reader, reader_folder
 from qa.training.batches import Encoder
 from qa.training.checkpoint import State
@@ -135,7 +135,7 @@ def _of_library(asked: Sequence[GoldQuestion], library: Path) -> dict[str, Artic
     """The articles that questions name. Raises LibraryNotFound, ArticleNotFound."""
     if not (ids := {item.article for item in asked if item.article is not None}):
         return {}
-    with Library(library) as opened:
+    with open_articles(library) as opened:
         return {_id(id): opened.article(id) for id in sorted(ids)}
 
 

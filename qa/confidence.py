@@ -8,7 +8,7 @@ from pathlib import Path
 
 from index.embed import model_fingerprint
 from index.errors import InvalidInput, ModelNotFound
-from index.library import MAX_HITS, Library
+from index.library import MAX_HITS, AnyLibrary
 from index.onnx import json_object
 
 FILE = "calibration.json"
@@ -86,17 +86,17 @@ def load_calibration(folder: Path) -> Calibration:
     return read_calibration(json_object(file), str(file)) if file.exists() else Calibration()
 
 
-def calibration_for(library: Library, folder: Path) -> Calibration:
+def calibration_for(library: AnyLibrary, folder: Path) -> Calibration:
     """The calibration that was fitted on this library with the reader in the folder, else the reader's own. Raises
     ModelNotFound."""
     if stored := library.setting(FILE):
         noted = json.loads(stored)
         if noted["reader"] == model_fingerprint(folder):
-            return read_calibration(noted["calibration"], f"the library {library.path}")
+            return read_calibration(noted["calibration"], f"the library {library.where}")
     return load_calibration(folder)
 
 
-def note_calibration(library: Library, folder: Path, calibration: Calibration) -> None:
+def note_calibration(library: AnyLibrary, folder: Path, calibration: Calibration) -> None:
     """Keep with the library a calibration that was fitted on it, for the reader in the folder. Raises LibraryBusy."""
     library.note(FILE, json.dumps({"reader": model_fingerprint(folder), "calibration": calibration.json()}))
 

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from index.library import Library
+from index.library import AnyLibrary
 from qa.answer import Ask
 from qa.confidence import DEFAULT_HITS
 from server import articles, docs, feedback, questions
@@ -54,7 +54,7 @@ router = APIRouter(tags=["server"])
 
 def create_app(
     ask: Ask,
-    library: Library,
+    library: AnyLibrary,
     *,
     hits: int = DEFAULT_HITS,
     waiting: int = MAX_WAITING,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from index.article import Article
 from index.errors import InvalidInput, UnreadableArticle
-from index.library import Library, Outcome
+from index.library import AnyLibrary, Outcome
 from qa.wire import ArticleJSON, article_json, article_summary_json
 from server.body import JSONRoute
 from server.errors import declared
@@ -97,7 +97,7 @@ def _turns(articles: Sequence[Article]) -> Iterator[list[Article]]:
         yield turn
 
 
-def _page(library: Library, offset: int, limit: int) -> ArticlesJSON:
+def _page(library: AnyLibrary, offset: int, limit: int) -> ArticlesJSON:
     listed = library.articles(offset, limit)
     return {
         "articles": [{**article_summary_json(article), "passages": passages} for article, passages in listed],
@@ -107,5 +107,5 @@ def _page(library: Library, offset: int, limit: int) -> ArticlesJSON:
     }
 
 
-def _article(library: Library, id: str) -> ArticleJSON:
+def _article(library: AnyLibrary, id: str) -> ArticleJSON:
     return article_json(library.article(id))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 
 from index.collection import MAIN, check_collection_name, is_collection_name
 from index.errors import InvalidInput
-from index.library import Library
+from index.library import AnyLibrary
 from qa.answer import Ask
 from server.errors import declared
 from server.responses import CollectionJSON, CollectionsJSON
@@ -19,7 +19,7 @@ from server.visit import VISIT
 MAX_COLLECTIONS = 1_000
 """Each that was asked once is kept open, with its indexes in memory."""
 
-Opened = tuple[Ask, Library, int]
+Opened = tuple[Ask, AnyLibrary, int]
 """What answers, the articles, and how many passages are read where a question does not say."""
 
 

@@ -32,7 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from index.library import Library
+from index.library import AnyLibrary
 from qa.answer import Ask
 from qa.confidence import DEFAULT_HITS
 from server.admission import Queue, Threads
@@ -80,7 +80,7 @@ class Endpoint:
 
 
 def serve_input(
-    ask: Ask, library: Library, load: Callable[[], object] = lambda: None, hits: int = DEFAULT_HITS
+    ask: Ask, library: AnyLibrary, load: Callable[[], object] = lambda: None, hits: int = DEFAULT_HITS
 ) -> None:
     """Serve over standard input and output until the input ends, or SIGINT or SIGTERM comes; the library's indexes are
     saved, closing it is the caller's part. Whatever else is written to standard output goes to standard error.

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from index.article import Article
 from index.errors import InvalidInput, UnreadableArticle
 from index.filter import Filter
-from index.library import Library, check_question
+from index.library import AnyLibrary, check_question
 from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
 from server.body import JSONRoute
@@ -192,7 +192,7 @@ def _answer(ask: Ask, question: Question, deadline: float) -> AnswerJSON:
     return answer_json(answer)
 
 
-def _hits(library: Library, question: str, k: int, filter: Filter) -> SearchJSON:
+def _hits(library: AnyLibrary, question: str, k: int, filter: Filter) -> SearchJSON:
     began = perf_counter()
     hits = library.search(question, k, filter)
     milliseconds = {"search": round((perf_counter() - began) * 1000, 1)}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from index.library import Library
+from index.library import AnyLibrary
 from qa.answer import Ask
 from server.admission import Queue, Threads
 
@@ -17,7 +17,7 @@ class Service:
     how many."""
 
     ask: Ask
-    library: Library
+    library: AnyLibrary
     hits: int
     queue: Queue
     inference: Threads

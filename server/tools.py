@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from index.article import MAX_ID_CHARACTERS
 from index.errors import InvalidInput
-from index.library import Library
+from index.library import AnyLibrary
 from qa.confidence import DEFAULT_HITS
 from qa.wire import AnswerJSON
 from server import questions
@@ -98,7 +98,7 @@ async def get_article(arguments: ArticleArguments, service: Service) -> ArticleP
     return await service.reads.run(_part, service.library, arguments)
 
 
-def _part(library: Library, arguments: ArticleArguments) -> ArticlePartJSON:
+def _part(library: AnyLibrary, arguments: ArticleArguments) -> ArticlePartJSON:
     article = library.article(arguments.id)
     characters = len(article.text)
     start, end = arguments.start, characters if arguments.end is None else arguments.end
@@ -120,15 +120,15 @@ def _part(library: Library, arguments: ArticleArguments) -> ArticlePartJSON:
     }
 
 
-_VERBATIM = "Quote it word for word, in quotation marks, with its source, date and article id; do not paraphrase it."
+_QUOTED = "quote it word for word, in quotation marks, with its source, date and article id; do not paraphrase it"
 
 TOOLS = (
     Tool(
         "ask",
         "Answer a question with a quote",
         "Answer a question out of the library's articles. The answer is a passage's own words with the exact place "
-        f"they stand and the probability that they are right. {_VERBATIM} Where it says that there is no answer, say "
-        "that the articles do not answer the question, and do not answer it from memory as if they did.",
+        f"they stand and the probability that they are right. Of an answer, {_QUOTED}. Where there is none, say that "
+        "the articles do not answer the question; do not answer it from memory as if they did.",
         AskArguments,
         AnswerJSON,
         ask,
@@ -138,8 +138,7 @@ TOOLS = (
         "search",
         "Find passages",
         "Find the passages most likely to hold what is asked, best first, without judging whether they answer it. "
-        f"For background, or where `ask` gives no answer. What you use of a passage: {_VERBATIM[0].lower()}"
-        f"{_VERBATIM[1:]}",
+        f"For background, or where `ask` gives no answer. What you use of a passage, {_QUOTED}.",
         SearchArguments,
         SearchJSON,
         search,
@@ -150,7 +149,7 @@ TOOLS = (
         "Read an article",
         "The text of an article, exactly as it is stored, or a part of it: to read what stands around a quote, or to "
         f"check one. At most {MAX_PART_CHARACTERS:,} characters come at once; `characters` says how many there are. "
-        f"Offsets count Unicode code points. What you use of it: {_VERBATIM[0].lower()}{_VERBATIM[1:]}",
+        f"Offsets count Unicode code points. What you use of the text, {_QUOTED}.",
         ArticleArguments,
         ArticlePartJSON,
         get_article,

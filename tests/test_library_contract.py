@@ -355,12 +355,12 @@ def test_feedback(full: AnyLibrary, opened: Opened) -> None:
 
 @every
 def test_indexed_is_all_there_is_of_an_article(full: AnyLibrary, embedder: Embedder, articles: list[Article]) -> None:
-    item = full._store.indexed("bridge")
+    item = full.indexed("bridge")
     assert item is not None
     assert (item.article, item.article.origin) == (articles[0], None)
     assert [passage.text for passage in item.passages] == [articles[0].text]
     assert item.vectors.tolist() == embedder.encode([base.embedded_text(item.passages[0])]).tolist()
-    assert full._store.indexed("nobody") is None
+    assert full.indexed("nobody") is None
 
 
 class Interrupted(Exception):

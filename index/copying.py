@@ -1,0 +1,87 @@
+"""A library copied into another of any kind: articles with their passages and vectors, settings and feedback."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from index.base import AnyLibrary
+from index.errors import InvalidInput, LibraryBusy, ModelMismatch
+from index.store import Indexed
+
+_BATCH_PASSAGES = 256
+"""Stored together: little enough to lose to Ctrl-C."""
+
+_MODELS = ("embedder", "embedder_name", "splitter")
+
+Advance = Callable[[int, int], None]
+"""Takes how many articles are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Both libraries have so many articles and passages now, of which these articles were not there before."""
+
+    articles: int
+    passages: int
+    copied: int
+
+
+def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done, total: None) -> Copied:
+    """Make the target hold what the source does, and check that. What it has already is left alone, so that whoever was
+    interrupted goes on; no text is embedded again.
+
+    Raises InvalidInput where the target has articles of its own, ModelMismatch where it was built with other models,
+    LibraryBusy where the source is changed meanwhile.
+    """
+    settings, wanted, held = source.settings(), source.checksums(), target.checksums()
+    _check_models(source, target, settings)
+    if others := sorted(held.keys() - wanted.keys()):
+        raise InvalidInput(
+            f"{target.where} has {len(others):,} articles that {source.where} has not, like {others[0]!r}; copy to a "
+            "library that is not there yet, or was left by an interrupted copy"
+        )
+    target.receive([], {name: settings[name] for name in _MODELS if name in settings}, [])
+    left = [id for id, checksum in wanted.items() if held.get(id) != checksum]
+    done = len(wanted) - len(left)
+    advance(done, len(wanted))
+    for batch in _batches(source, left):
+        target.receive(batch, {}, [])
+        done += len(batch)
+        advance(done, len(wanted))
+    given = Counter(one for one in source.feedback().values() if one)
+    target.receive([], settings, [*(given - Counter(one for one in target.feedback().values() if one)).elements()])
+    if (differing := _differing(source, target)) is not None:
+        raise LibraryBusy(f"{target.where} and {source.where} differ in {differing}; run the same command again")
+    return Copied(*target.counts(), len(left))
+
+
+def _check_models(source: AnyLibrary, target: AnyLibrary, settings: Mapping[str, str]) -> None:
+    built = target.settings()
+    if any(name in built and built[name] != settings.get(name) for name in _MODELS):
+        raise ModelMismatch(
+            f"{target.where} was built with other models than {source.where}; copy to a library that is not there yet"
+        )
+
+
+def _batches(source: AnyLibrary, ids: list[str]) -> Iterator[list[Indexed]]:
+    """The articles that are still there."""
+    batch: list[Indexed] = []
+    for id in ids:
+        if (item := source.indexed(id)) is not None:
+            batch.append(item)
+        if sum(len(item.passages) for item in batch) >= _BATCH_PASSAGES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _differing(source: AnyLibrary, target: AnyLibrary) -> str | None:
+    """In what the two differ: each article's hash is that of its text and all that is known about it."""
+    facts: dict[str, Callable[[AnyLibrary], object]] = {
+        "articles": AnyLibrary.checksums,
+        "passages": AnyLibrary.counts,
+        "settings": AnyLibrary.settings,
+        "feedback": lambda library: Counter(library.feedback().values()),
+    }
+    return next((name for name, fact in facts.items() if fact(source) != fact(target)), None)
