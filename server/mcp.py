@@ -1,7 +1,4 @@
-"""The library as tools of an assistant (Model Context Protocol): over HTTP, and over standard input and output.
-
-Both are without sessions, so that several servers may stand behind one address.
-"""
+"""A library as tools of an assistant (Model Context Protocol): over HTTP, and over standard input and output."""
 
 import asyncio
 import json
@@ -54,7 +51,8 @@ Context = ServerRequestContext[dict[str, Any], Request]
 
 
 class Endpoint:
-    """Takes the protocol's messages over HTTP, a POST and a JSON response each."""
+    """Takes the protocol's messages over HTTP, a POST and a JSON response each. It keeps nothing between them, so that
+    each may come to another one of several servers."""
 
     def __init__(self, max_body_bytes: int) -> None:
         """`max_body_bytes` is the guard's, which answers in our one shape."""
@@ -103,9 +101,9 @@ def serve_input(
 async def _serve(service: Service, load: Callable[[], object], given: Input) -> None:
     server = _server(lambda _: service)
     loading = asyncio.create_task(service.inference.run(load))
-    loading.add_done_callback(lambda done: given.end() if done.exception() else None)
+    loading.add_done_callback(lambda done: given.end() if done.cancelled() or done.exception() else None)
     try:
-        async with stdio_server(cast(AsyncFile[str], given)) as (read, write):
+        async with stdio_server(cast(AsyncFile[str], given)) as (read, write):  # all it does is iterate
             try:
                 await server.run(read, write, server.create_initialization_options())
             finally:
