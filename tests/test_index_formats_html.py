@@ -207,6 +207,16 @@ class TestTrust:
         assert article.published == "2023-07-28T09:30:00Z"
 
 
+def test_nothing_is_lost_behind_what_cannot_be_stored() -> None:
+    [article] = read(
+        f"<html><body>{BODY.replace('cracks', 'cr\ud800acks').replace('nine', 'ni\0ne')}</body></html>", "x"
+    )
+    assert isinstance(article, Article)
+    assert "found cr\ufffdacks in the deck" in article.text
+    assert "for ni\ufffdne hours" in article.text
+    assert "six weeks" in article.text
+
+
 class TestDepth:
     @pytest.mark.parametrize("depth", [300, 10_000])
     def test_page_that_is_cut_short_is_reported(self, depth: int) -> None:

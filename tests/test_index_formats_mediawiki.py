@@ -162,15 +162,23 @@ class TestHostile:
         assert "Maximum entity amplification" in str(found[-1])
 
     def test_no_document_type_is_loaded(self, tmp_path: Path) -> None:
-        (tmp_path / "x.dtd").write_text("<!ENTITY a 'SECRET'>")
+        (tmp_path / "x.dtd").write_text("<!nonsense, which would be an error")
         doctype = f"<!DOCTYPE x SYSTEM '{(tmp_path / 'x.dtd').as_uri()}'>"
-        assert "SECRET" not in str(list(map(repr, items(doctype + DUMP.format(page("v &a; w"))))))
+        assert [item.text for item in items(doctype + DUMP.format(page())) if isinstance(item, Article)] == ["A."]
 
-    @pytest.mark.parametrize("content", ["<a>" * 100_000, page("x" * 11_000_000), "<page/>" * 3, "<page>" * 300])
-    def test_shape(self, content: str) -> None:
-        found = items(DUMP.format(content))
-        assert found
-        assert all(isinstance(item, UnreadableArticle) for item in found)
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ("<a>" * 100_000, "Excessive depth in document: 256"),
+            (page("x" * 11_000_000), "Text node too long"),
+            ("<page/>", "it has no text, or one that has XML in it"),
+            ("<page>", "Opening and ending tag mismatch"),
+        ],
+    )
+    def test_shape(self, content: str, reason: str) -> None:
+        [error] = items(DUMP.format(content))
+        assert isinstance(error, UnreadableArticle)
+        assert reason in error.reason
 
     def test_root_that_is_a_page(self) -> None:
         assert [str(item) for item in items("<page/>")] == ["x, : it has no text, or one that has XML in it"]

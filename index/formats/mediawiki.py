@@ -108,8 +108,6 @@ def _pages(file: BinaryIO, where: str) -> Iterator[tuple[str, _Page]]:
         while before is not None and (kind == "page" or before.tag == element.tag):
             element.getparent().remove(before)
             before = element.getprevious()
-        if kind == "page":
-            element.clear()
 
 
 def _site(element: Any) -> _Site:
