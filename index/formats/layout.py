@@ -54,6 +54,8 @@ _FULL = 0.8
 """Of the lines of a column so many end before its right edge or at it; a heading may be longer."""
 
 _RUNNING_LINES = 4
+"""So many at the top of a page and at its foot may be running heads."""
+
 _SAME_PLACE = 2.0
 _OPEN_PITCH = 1.2
 """Lines that are this much farther apart than is usual have a paragraph's end between them."""
@@ -62,12 +64,16 @@ _MAX_PITCH = 2.5
 """In ems. Lines set double are 2.4 apart; what is wider on a page of few lines is not the usual distance."""
 
 _INDENT = 0.7
+"""In ems. Printers indent by 1 em or more."""
+
 _SAME_SIZE = 0.06
 _NOTE_SIZE = 0.92
 """Of the size of most of the text: what is as small or smaller and ends a column is a note, where marked as one."""
 
-_BULLET = re.compile(r"[•◦▪▸‣●○■□·∙–—*-]\s+\S|[•◦▪‣●■]")
-_NUMBER = re.compile(r"\(?(?:\d{1,3}|[a-z]|[ivxlc]{1,5})[.)]\s")
+_BULLET = re.compile("[•◦▪▸‣●○■□✓]")
+_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z]|[ivxlc]{1,5})[.)]|[-–—*·∙])\s")
+"""What else an item of a list begins with, or else a line within a sentence."""
+
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’»)\]]*$")
 _NOTE_MARK = re.compile(r"(?:\d{1,3}(?!\d)|[*†‡§¶]+)[.)]?\s*(?=[^\W\d]|[“‘\"(])")
 _HYPHENS = "-\u00ad\u2010"
@@ -86,7 +92,8 @@ def pieces(words: Sequence[Line]) -> list[Line]:
 
 def _follows(before: Line, word: Line) -> bool:
     em = max(before.size, word.size)
-    return before.beside(word) and -em / 2 <= word.left - before.right <= _PIECE_GAP * em
+    gap = max(word.left - before.right, before.left - word.right)  # in either direction of writing
+    return before.beside(word) and -em / 2 <= gap <= _PIECE_GAP * em
 
 
 def _joined(parts: Sequence[Line]) -> Line:
@@ -235,6 +242,8 @@ def notes_apart(lines: Sequence[Line], body: float) -> tuple[list[Line], list[Li
         first = len(column)
         while first and column[first - 1].size <= _NOTE_SIZE * body:
             first -= 1
+        if not first:  # all of it is small: a list of books, say
+            first = len(column)
         while first < len(column) and not _NOTE_MARK.match(column[first].text):
             first += 1
         text += column[:first]
@@ -294,18 +303,22 @@ def _is_new(before: Line, line: Line, pitch: float) -> bool:
     if not _alike(before, line) or _BULLET.match(line.text):
         return True
     ended = _SENTENCE_END.search(before.text) is not None
+    roomy = has_room(before, line)
     if _turns(before, line):
-        return ended
+        return ended or roomy
     if line.bottom - before.bottom > _OPEN_PITCH * min(pitch, _MAX_PITCH * line.size):
         return True
     if _is_row(before) or _is_row(line) or _are_rows(before, line):
         return True
-    roomy = has_room(before, line)
     if (ended or roomy) and _NUMBER.match(line.text):
         return True
     if (ended or roomy) and line.left - before.left > _INDENT * line.size:
-        return not _BULLET.match(before.text) and not _are_centred(before, line)
+        return not _is_item(before) and not _are_centred(before, line)
     return ended and roomy
+
+
+def _is_item(line: Line) -> bool:
+    return (_BULLET.match(line.text) or _NUMBER.match(line.text)) is not None
 
 
 def _is_row(line: Line) -> bool:
