@@ -208,9 +208,8 @@ class TestTrust:
 
 
 def test_nothing_is_lost_behind_what_cannot_be_stored() -> None:
-    [article] = read(
-        f"<html><body>{BODY.replace('cracks', 'cr\ud800acks').replace('nine', 'ni\0ne')}</body></html>", "x"
-    )
+    body = BODY.replace("cracks", "cr\ud800acks").replace("nine", "ni\0ne")
+    [article] = read(f"<html><body>{body}</body></html>", "x")
     assert isinstance(article, Article)
     assert "found cr\ufffdacks in the deck" in article.text
     assert "for ni\ufffdne hours" in article.text
