@@ -13,10 +13,10 @@ import typer
 from index import errors
 from index.collection import MAIN
 from index.library import Validity, check_question
-from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_keys, cli_mcp, cli_models, cli_serve
+from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_keys, cli_mcp, cli_models, cli_serve, cli_watch
 from qa import cli_show as show
 from qa.answer import Question
-from qa.cli_add import Format, add_files
+from qa.cli_add import ColumnsOption, FormatOption, add_files, make_reading
 from qa.cli_options import (
     ArticleOption,
     CollectionOption,
@@ -116,6 +116,7 @@ def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
 
 
 app.command("serve")(cli_serve.serve)
+app.command("watch")(cli_watch.watch)
 app.command("mcp")(cli_mcp.mcp)
 app.command("eval")(cli_eval.evaluate_gold)
 app.command("bench")(cli_bench.bench)
@@ -138,18 +139,21 @@ def add(
         list[Path], typer.Argument(metavar="FILE...", help='Files and folders; "-" is standard input.', allow_dash=True)
     ],
     library: LibraryOption,
-    format: Annotated[
-        Format | None, typer.Option(help="What standard input holds.", show_default="guessed from its beginning")
-    ] = None,
+    format: FormatOption = None,
+    columns: ColumnsOption = None,
     embedder: EmbedderOption = None,
 ) -> None:
-    """Add articles from text, Markdown, HTML and JSON files; folders are searched for them.
+    """Add articles from files; folders are searched for them.
+
+    Text, Markdown, HTML, PDF, DOCX, EPUB, JSON, CSV, Parquet, mail, feeds, web archives, dumps of MediaWiki, and
+    archives of all these. Each is parsed in a process that is kept from the network and may crash.
 
     An article that is there already is left alone; one that has changed is replaced. What cannot be read is reported
     and the rest goes on; the exit code is then 1. Interrupt at any time and run the same command again to go on.
     """
+    reading = make_reading(format, columns)
     with open_library(library, embedder, create=True) as opened:
-        code = add_files(opened, paths, format, out, err)
+        code = add_files(opened, paths, reading, out, err)
     raise typer.Exit(code)
 
 

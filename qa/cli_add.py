@@ -1,19 +1,23 @@
 """`pullquote add`: files to articles to the library, with progress and an account of what was left out and why."""
 
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from index.article import Article
-from index.errors import UnreadableArticle
-from index.formats import NAMED, Item, Skipped, find_files, read, read_file
-from index.formats.reading import MAX_FILE_BYTES
+from index.errors import InvalidInput, UnreadableArticle
+from index.formats import NAMED, Format, Item, Skipped, find_files, read_file, read_open
+from index.formats.columns import FIELDS, read_columns
 from index.library import AnyLibrary, Outcome
 from qa import cli_show as show
 from qa.cli_options import Stoppable
@@ -23,13 +27,38 @@ _MAX_REPORTED = 20
 _FAILED = 1
 
 
-class Format(StrEnum):
-    """What standard input can hold."""
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"What standard input and the files that are named are: {', '.join(sorted(NAMED))}.",
+        show_default="by its ending, else by its beginning",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIELD=COLUMN,…",
+        help=f"Which columns of tables have which fields: {', '.join(FIELDS)}.",
+        show_default="by their names",
+    ),
+]
 
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    RECORDS = "records"
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: those that are named, and standard input, as `format` if there is one; tables with
+    `columns`."""
+
+    format: Format | None
+    columns: Mapping[str, str]
+
+
+def make_reading(format: str | None, columns: str | None) -> Reading:
+    """Raises InvalidInput where there is no such format, or the columns are not written as they should."""
+    if format is not None and format not in NAMED:
+        raise InvalidInput(f"there is no format {format!r}; there are: {', '.join(sorted(NAMED))}")
+    return Reading(NAMED[format] if format else None, read_columns(columns) if columns else {})
 
 
 class _Account:
@@ -43,20 +72,27 @@ class _Account:
         self._task = progress.add_task("Adding", total=0, done="")
         self._began = perf_counter()
         self._bytes: dict[int, float] = {}
+        self._reached = 0.0
 
     def expect(self, size: int) -> None:
         self._progress.update(self._task, total=(self._progress.tasks[0].total or 0) + size)
 
-    def take(self, items: list[Item], size: int) -> Iterator[Article]:
-        """The articles among the items of one file of `size` bytes; each is worth its share of them."""
-        share = size / len(items) if items else size
+    def reach(self, share: float) -> None:
+        """So much of the present file is read with the next item."""
+        self._reached = share
+
+    def take(self, items: Iterable[Item], size: int) -> Iterator[Article]:
+        """The articles among the items of one file of `size` bytes; each is worth those read since the one before."""
+        taken = self._reached = 0.0
         for item in items:
+            worth, taken = max(0.0, self._reached - taken) * size, max(taken, self._reached)
             if isinstance(item, Article):
-                self._bytes[id(item)] = share
+                self._bytes[id(item)] = worth
                 yield item
             else:
                 self.unreadable.append(item)
-                self._progress.advance(self._task, share)
+                self._progress.advance(self._task, worth)
+        self._progress.advance(self._task, (1 - taken) * size)
 
     def acknowledge(self, article: Article, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1
@@ -68,14 +104,14 @@ class _Account:
         return self.outcomes.total()
 
 
-def add_files(library: AnyLibrary, paths: list[Path], format: Format | None, out: Console, err: Console) -> int:
+def add_files(library: AnyLibrary, paths: list[Path], reading: Reading, out: Console, err: Console) -> int:
     """Add everything under the paths; returns the exit code: 0, 1 where something could not be read, 130 after
     Ctrl-C and 143 where the process was asked to end."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
         account = _Account(progress)
         with Stoppable() as stopped:
-            library.add(_articles(paths, format, account), account.acknowledge)
+            library.add(_articles(paths, reading, account), account.acknowledge)
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
     if account.skipped:
         endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)
@@ -96,25 +132,30 @@ def add_files(library: AnyLibrary, paths: list[Path], format: Format | None, out
     return _FAILED if account.unreadable else 0
 
 
-def _articles(paths: list[Path], format: Format | None, account: _Account) -> Iterator[Article]:
+def _articles(paths: list[Path], reading: Reading, account: _Account) -> Iterator[Article]:
     files = []
-    for entry in find_files([path for path in paths if str(path) != "-"]):
-        if isinstance(entry, Skipped):
-            account.skipped.append(entry)
-        elif isinstance(entry, UnreadableArticle):
-            account.unreadable.append(entry)
-        else:
-            size = entry.stat().st_size if entry.is_file() else 0  # what is none is reported when it is read
-            files.append((entry, size))
-            account.expect(size)
+    for path in paths:
+        for entry in find_files([path]) if str(path) != "-" else []:
+            if isinstance(entry, Skipped):
+                account.skipped.append(entry)
+            elif isinstance(entry, UnreadableArticle):
+                account.unreadable.append(entry)
+            else:
+                size = entry.stat().st_size if entry.is_file() else 0  # what is none is reported when it is read
+                files.append((entry, reading.format if entry == path else None, size))
+                account.expect(size)
     if Path("-") in paths:
-        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        account.expect(len(data))
-        if len(data) > MAX_FILE_BYTES:
-            account.unreadable.append(UnreadableArticle(_STANDARD_INPUT, f"it is over {MAX_FILE_BYTES >> 20} MiB"))
-        else:
-            yield from account.take(
-                list(read(data, _STANDARD_INPUT, NAMED[format.value] if format else None)), len(data)
-            )
-    for file, size in files:
-        yield from account.take(list(read_file(file)), size)
+        yield from _standard_input(reading, account)
+    for file, format, size in files:
+        yield from account.take(read_file(file, format, reading.columns, account.reach), size)
+
+
+def _standard_input(reading: Reading, account: _Account) -> Iterator[Article]:
+    with TemporaryFile() as copy:  # a pipe can be neither looked into nor read twice
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        size = copy.tell()
+        copy.seek(0)
+        account.expect(size)
+        with open(copy.fileno(), "rb", closefd=False) as file:
+            items = read_open(file, _STANDARD_INPUT, reading.format, reading.columns, account.reach)
+            yield from account.take(items, size)

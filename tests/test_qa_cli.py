@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from conftest import Ran, Run
@@ -167,10 +167,10 @@ def test_interrupted_add_keeps_what_was_acknowledged(
 ) -> None:
     read_file = cli_add.read_file
 
-    def interrupted(path: Path) -> Iterator[object]:
+    def interrupted(path: Path, *arguments: Any) -> Iterator[object]:
         if path.name == "ferry.jsonl":
             os.kill(os.getpid(), number)
-        return read_file(path)
+        return read_file(path, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(base, "_BATCH_PASSAGES", 1)  # each article is a batch of its own

@@ -1,9 +1,9 @@
 """Files to articles. One module per format, each with `read`; `FORMATS` says which reads what."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, UnsupportedOperation
 from pathlib import Path
 
 from index.article import Article
@@ -62,34 +62,74 @@ def _unlisted(error: OSError) -> UnreadableArticle:
     return UnreadableArticle(str(error.filename), error.strerror or str(error))
 
 
-def read_file(path: Path, format: Format | None = None, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
-    """The articles of a file. One of a format that has one article a file remembers it as its origin."""
+def read_file(
+    path: Path,
+    format: Format | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
+    reached: Callable[[float], None] = lambda share: None,
+) -> Items:
+    """The articles of a file. One of a format that has one article a file remembers it as its origin.
+
+    Without a format, the file's name and beginning say which it has. Before each item `reached` is told what share of
+    the file is read with it.
+    """
     where = str(path)
     try:
         if not path.is_file():
             raise UnreadableArticle(where, "it is not a regular file")
         with path.open("rb") as file:
             format = format or format_of(path.name, file.peek(START_BYTES))
-            if not format.streamed and os.fstat(file.fileno()).st_size > reading.MAX_FILE_BYTES:
-                raise UnreadableArticle(where, f"it is larger than {reading.MAX_FILE_BYTES >> 20} MiB; split it")
-            for item in read_open(file, where, format, columns):
+            for item in read_open(file, where, format, columns, reached):
                 if isinstance(item, Article) and not format.many:
                     item = replace(item, origin=str(path.resolve()))
                 yield item
-    except UnreadableArticle as error:
-        yield error
-    except OSError as error:
-        yield UnreadableArticle(where, error.strerror or str(error))
+    except (UnreadableArticle, OSError) as error:
+        yield _unreadable(where, error)
 
 
-def read_open(file: BufferedReader, where: str, format: Format, columns: Mapping[str, str] = NO_COLUMNS) -> Items:
-    """The articles of a file that is open at its beginning; `where` names it in messages."""
+def read_open(
+    file: BufferedReader,
+    where: str,
+    format: Format | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
+    reached: Callable[[float], None] = lambda share: None,
+) -> Items:
+    """The same of a file that is open at its beginning; `where` names it in messages."""
     try:
-        yield from (read_apart if format.apart else read_here)(file, where, format, columns)
-    except UnreadableArticle as error:
-        yield error
+        format = format or format_of(where, file.peek(START_BYTES))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if not size:
+            raise UnreadableArticle(where, "it is empty")
+        if not format.streamed and size > reading.MAX_FILE_BYTES:
+            raise UnreadableArticle(where, f"it is larger than {reading.MAX_FILE_BYTES >> 20} MiB; split it")
+        items = (read_apart if format.apart else read_here)(file, where, format, columns)
+        for share, item in _streamed(items, file, size) if format.streamed else _counted(items):
+            reached(share)
+            yield item
+    except (UnreadableArticle, OSError) as error:
+        yield _unreadable(where, error)
 
 
 def read(data: bytes, where: str, format: Format | None = None) -> Items:
-    """The articles in `data`; `where` names it in messages."""
+    """The same of bytes."""
     return read_open(buffered(BytesIO(data)), where, format or guess(data))
+
+
+def _streamed(items: Items, file: BufferedReader, size: int) -> Iterator[tuple[float, Item]]:
+    """The items, each with the share of the file that was read when it came; in memory, all of it is."""
+    for item in items:
+        try:
+            yield min(1.0, os.lseek(file.fileno(), 0, os.SEEK_CUR) / size), item
+        except UnsupportedOperation:
+            yield 1.0, item
+
+
+def _counted(items: Items) -> Iterator[tuple[float, Item]]:
+    """The items, each with the share of them that it ends."""
+    all_items = list(items)
+    return ((number / len(all_items), item) for number, item in enumerate(all_items, start=1))
+
+
+def _unreadable(where: str, error: UnreadableArticle | OSError) -> UnreadableArticle:
+    return error if isinstance(error, UnreadableArticle) else UnreadableArticle(where, error.strerror or str(error))

@@ -114,7 +114,7 @@ class _Unfolding:
         if format.module == "archive":
             yield from self.archive(file, name, where, depth + 1)
         else:
-            file = _seekable(file, where) if format.binary and not format.streamed else file
+            file = _seekable(file, where) if format.seeks else file
             yield from read_here(file, where, format, self._columns)
 
     def _counted(self, stream: Any) -> BufferedReader:

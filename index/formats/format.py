@@ -22,14 +22,15 @@ class Format:
     """A format and the module of this package that reads it.
 
     A text format has `read(text: str, where: str) -> Iterator[Item]`, a `binary` one `read(file: BinaryIO, where: str)
-    -> Iterator[Item]`; a `tabular` one takes the columns as a third argument. One that is `streamed` is read from front
-    to back in parts, and so may be of any size. `many`: a file holds several articles, and none has it as its origin.
-    `apart`: it is parsed in a process of its own, which may crash or hang.
+    -> Iterator[Item]`; a `tabular` one takes the columns as a third argument. One that is `streamed` is never in memory
+    as a whole, and so may be of any size; one that `seeks` is not read from front to back. `many`: a file holds several
+    articles, and none has it as its origin. `apart`: it is parsed in a process of its own, which may crash or hang.
     """
 
     module: str
     binary: bool = False
     streamed: bool = False
+    seeks: bool = False
     many: bool = False
     tabular: bool = False
     apart: bool = True
@@ -38,15 +39,15 @@ class Format:
 TEXT = Format("text", apart=False)
 MARKDOWN = Format("markdown", apart=False)
 HTML = Format("html")
-PDF = Format("pdf", binary=True)
-DOCX = Format("docx", binary=True)
-EPUB = Format("epub", binary=True, many=True)
+PDF = Format("pdf", binary=True, seeks=True)
+DOCX = Format("docx", binary=True, seeks=True)
+EPUB = Format("epub", binary=True, seeks=True, many=True)
 MESSAGE = Format("mail", binary=True, streamed=True)
 MAILBOX = Format("mail", binary=True, streamed=True, many=True)
 FEED = Format("feed", binary=True, many=True)
 RECORDS = Format("records", many=True, apart=False)
 TABLE = Format("table", binary=True, streamed=True, many=True, tabular=True, apart=False)
-PARQUET = Format("parquet", binary=True, many=True, tabular=True)
+PARQUET = Format("parquet", binary=True, streamed=True, seeks=True, many=True, tabular=True)
 ARCHIVE = Format("archive", binary=True, streamed=True, many=True, tabular=True)
 
 FORMATS = {
