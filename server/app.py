@@ -74,7 +74,7 @@ def create_app(
     main = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
     collections = Collections(main, shelf)
 
-    assistants = Endpoint(max_body_bytes)
+    assistants = Endpoint(max_body_bytes, origins)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from typing import Any, cast
@@ -54,8 +54,9 @@ class Endpoint:
     """Takes the protocol's messages over HTTP, a POST and a JSON response each. It keeps nothing between them, so that
     each may come to another one of several servers."""
 
-    def __init__(self, max_body_bytes: int) -> None:
-        """`max_body_bytes` is the guard's, which answers in our one shape."""
+    def __init__(self, max_body_bytes: int, origins: Sequence[str] = ()) -> None:
+        """`max_body_bytes` is the guard's, which answers in our one shape; pages of `origins` may use this too."""
+        self._origins = frozenset(origins)
         self._manager = StreamableHTTPSessionManager(
             _server(_service), json_response=True, stateless=True, max_request_body_size=max_body_bytes
         )
@@ -67,7 +68,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refusal where another site's page sends this, or the body is no JSON that is taken elsewhere."""
         request = Request(scope, receive)
-        _check_origin(request)
+        _check_origin(request, self._origins)
         values = await service_of(request).reads.run(values_of, await request.body())
         unread = [json.dumps(values).encode()]
 
@@ -172,8 +173,9 @@ def _service(context: Context) -> Service:
     return service_of(context.request)
 
 
-def _check_origin(request: Request) -> None:
+def _check_origin(request: Request, origins: Set[str]) -> None:
     """As the protocol asks for. A browser says where a page's request comes from, and no page can change that."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    own = request.headers.get("host", "").lower()
+    if origin is not None and origin not in origins and urlsplit(origin).netloc.lower() != own:
         raise Refusal(403, "cross_site", "pages of other sites may not use this; call it from a program")

@@ -290,6 +290,12 @@ def test_pages_of_other_sites_are_refused(port: int) -> None:
     assert post(port, calling("ask", ASKING), Origin=f"http://127.0.0.1:{port}").status_code == 200
 
 
+def test_pages_of_allowed_sites_are_not(library: Library) -> None:
+    with listening(create_app(quoting(library), library, origins=["https://ours.example"])) as port:
+        assert post(port, calling("ask", ASKING), Origin="https://ours.example").status_code == 200
+        assert error(post(port, calling("ask", ASKING), Origin="http://ours.example"))["code"] == "cross_site"
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
