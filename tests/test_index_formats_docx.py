@@ -197,7 +197,9 @@ class TestWhatCannotBeRead:
         with ZipFile(data, "w") as archive:
             archive.writestr("a.txt", "Words.")
         assert errors(data.getvalue()) == [self.NO_WORD]
-        assert errors((FILES / "pandoc-ferry.epub").read_bytes()) == [self.NO_WORD]
+        assert errors((FILES / "pandoc-ferry.epub").read_bytes()) == [
+            "x: it is no Word document: EPUB/nav.xhtml in it has a DTD"
+        ]
 
     @pytest.mark.parametrize("body", ["<w:p>", "<w:p></w:q></w:p>", "&nbsp;", "<w:p>" * 5000 + "</w:p>" * 5000])
     def test_damaged_inside(self, body: str) -> None:
@@ -215,12 +217,25 @@ class TestWhatCannotBeRead:
         data = BytesIO()
         with ZipFile(data, "w") as archive:
             archive.writestr("word/document.xml", bomb.encode(encoding))
-        assert errors(data.getvalue()) == ["x: word/document.xml in it has a DTD, which no Word document has"]
+        assert errors(data.getvalue()) == ["x: it is no Word document: word/document.xml in it has a DTD"]
 
     def test_entities_of_the_properties_bring_nothing(self) -> None:
         core = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + CORE.format("<dc:title>Mud &b;</dc:title>")
         assert errors(made(paragraph("Words."), **{"docProps/core.xml": core})) == [
-            "x: docProps/core.xml in it has a DTD, which no Word document has"
+            "x: it is no Word document: docProps/core.xml in it has a DTD"
+        ]
+
+    def test_files_of_any_name_are_checked(self) -> None:
+        relation = (
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship '
+            'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Id="r1" '
+            'Target="word/media/a.png"/></Relationships>'
+        )
+        document = f"<w:document {W}><w:body>{paragraph('Words.')}</w:body></w:document>"
+        others = {"_rels/.rels": relation, "word/media/a.png": document, "word/media/b.png": "\x89PNG <!DOCTYPE"}
+        assert one(made(paragraph("Others."), **others)).text == "Words."
+        assert errors(made(paragraph("Others."), **others | {"word/media/a.png": "<!DOCTYPE a>" + document})) == [
+            "x: it is no Word document: word/media/a.png in it has a DTD"
         ]
 
     def test_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:

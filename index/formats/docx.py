@@ -41,9 +41,8 @@ def _article(file: BinaryIO) -> Item:
     with opened(file) as archive:
         package = Package(archive)
         facts = _facts(package)
-        for name in package.names:
-            if name.endswith((".xml", ".rels")):
-                _check(package, name)
+        for name in sorted(package.names):
+            _check(package, name)
     file.seek(0)
     found = blocks(xhtml(f"<div>{_html(file)}</div>".encode()))
     return make_article(
@@ -66,8 +65,8 @@ def _facts(package: Package) -> dict[str, str]:
 
 def _check(package: Package, name: str) -> None:
     """mammoth reads files whole and heeds DTDs, which Word never writes."""
-    if b"<!DOCTYPE" in package.read(name).replace(b"\0", b""):
-        raise BadPackage(f"{name} in it has a DTD, which no Word document has")
+    if package.may_be_xml(name) and b"<!DOCTYPE" in package.read(name).replace(b"\0", b""):
+        raise BadPackage(f"it is no Word document: {name} in it has a DTD")
 
 
 def _html(file: BinaryIO) -> str:

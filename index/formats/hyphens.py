@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+(?:[-\u2010][^\W_]+)*")
 _PARTED = re.compile(rf"({_WORD.pattern})([-\u2010\u00ad])$")
-_SUSPENDED = re.compile(r"(?:and|or|to|und|oder|bis|et|ou|y|o|e)\b")
+_SUSPENDED = re.compile(r"(?:and|or|und|oder|bis)\b")
 """After "low-" in "low- and high-water" the hyphen ends its word."""
+
+_NO_SPACES = "[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Chinese and Japanese, which write none between words."""
 
 _HYPHENATED = 0.02
 """Of the lines: so many and fewer end in a hyphen by chance, in words that have one anyway."""
@@ -50,8 +53,11 @@ def joined(before: str, after: str, words: Words) -> str:
     parted = _PARTED.search(before)
     rest = _WORD.match(after)
     if parted is None:
-        return before if re.search(r"\S\u2014$", before) else before + " "
-    if rest is None or _SUSPENDED.match(after):
+        closed = re.search(r"\S\u2014$", before) or (
+            re.match(_NO_SPACES, after) and re.search(f"{_NO_SPACES}$", before)
+        )
+        return before if closed else before + " "
+    if rest is None or (_SUSPENDED.match(after) and not words.counts[(parted[1] + rest[0]).lower()]):
         return before + " "
     return before if _has_hyphen(parted[1], parted[2], rest[0], words) else before[:-1]
 

@@ -15,6 +15,7 @@ MAX_MEMBER_BYTES = 64 * 1024 * 1024
 MAX_BYTES = 512 * 1024 * 1024
 """Of all that is read of an archive, when unpacked."""
 
+_START_BYTES = 1000
 _NAMED = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
 _OF_XML = frozenset([b"amp", b"lt", b"gt", b"quot", b"apos"])
 
@@ -37,20 +38,9 @@ class Package:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises BadPackage, also where there is no such file."""
-        try:
-            with self._archive.open(name) as member:
-                data = member.read(MAX_MEMBER_BYTES + 1)
-        except KeyError:
-            raise BadPackage(f"{name} is not in it") from None
-        except (BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, ValueError):
-            raise BadPackage(f"{name} in it is damaged") from None
-        except RuntimeError:  # zipfile's for a file with a password
-            raise BadPackage("it is encrypted; save it without its password") from None
-        self._read += len(data)
+        data = self._start(name, MAX_MEMBER_BYTES + 1)
         if len(data) > MAX_MEMBER_BYTES:
             raise BadPackage(f"{name} in it is larger than {MAX_MEMBER_BYTES >> 20} MiB")
-        if self._read > MAX_BYTES:
-            raise PackageTooLarge(f"it is larger than {MAX_BYTES >> 20} MiB when unpacked")
         return data
 
     def xml(self, name: str) -> Any:
@@ -59,6 +49,26 @@ class Package:
             return xml(self.read(name))
         except etree.XMLSyntaxError:
             raise BadPackage(f"{name} in it is no valid XML") from None
+
+    def may_be_xml(self, name: str) -> bool:
+        """Whether the file begins as one of XML does, in any encoding that its parsers know."""
+        start = self._start(name, _START_BYTES).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n")
+        return not start or start.startswith(b"<")
+
+    def _start(self, name: str, length: int) -> bytes:
+        try:
+            with self._archive.open(name) as member:
+                data = member.read(length)
+        except KeyError:
+            raise BadPackage(f"{name} is not in it") from None
+        except (BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, ValueError):
+            raise BadPackage(f"{name} in it is damaged") from None
+        except RuntimeError:  # zipfile's for a file with a password
+            raise BadPackage("it is encrypted; save it without its password") from None
+        self._read += len(data)
+        if self._read > MAX_BYTES:
+            raise PackageTooLarge(f"it is larger than {MAX_BYTES >> 20} MiB when unpacked")
+        return data
 
 
 def opened(file: BinaryIO) -> ZipFile:

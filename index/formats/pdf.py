@@ -23,18 +23,27 @@ _HYPHEN = 2
 """What pdfium gives for a hyphen that ends a line."""
 
 _SPACES = frozenset(map(ord, " \t\r\n"))
-_NO_CHARACTERS = re.compile("[\0-\x1f\ufffd-\uffff\ue000-\uf8ff\ud800-\udfff]")
+_STRANGE = re.compile("[\0-\x1f\ufffd-\uffff\ue000-\uf8ff\ud800-\udfff]")
 _MAX_STRANGE = 0.3
+"""Of all letters. Formulas have some; a font that does not say what it shows has hardly any others."""
+
 _NOTE_MARK = re.compile(r"(?<=[.,;:!?”’\")])(?:\d{1,3}|[*†‡§]+)$")
 _SYMBOL = re.compile("[\ue000-\uf8ff]")
 """Alone, it is how word processors write the marks of their lists: in a font of symbols, with no Unicode of its own."""
 
 _SMALL = 0.85
+"""Of the size of the word before: a mark of a note is smaller yet, small capitals are not."""
+
 _SPACE = 0.15
 """Of the height of a letter. Word spaces are from 0.2 on; pdfium overlooks some that are made by moving on."""
 
 _MAX_TITLE_CHARACTERS = 250
 _TITLE_SIZE = 1.15
+"""Of the size of most of the text."""
+
+_BROWSERS = ("Mozilla/", "Chromium")
+"""Whoever prints a page with one has a file of the day of the print, not of that on which the page came out."""
+
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(?:(Z)|([+-])(\d\d)'?(\d\d)?'?)?")
 
 
@@ -75,7 +84,7 @@ def _article(pdf: pypdfium2.PdfDocument, pages: list[list[Line]], where: str) ->
     letters = "".join(piece.text for page in pages for piece in page)
     if not letters:
         return UnreadableArticle(where, "no text in it: it seems to be scanned; run OCR first, e.g. ocrmypdf")
-    if len(_NO_CHARACTERS.findall(letters)) > _MAX_STRANGE * len(letters):
+    if len(_STRANGE.findall(letters)) > _MAX_STRANGE * len(letters):
         return UnreadableArticle(
             where, "its fonts do not tell which letters they show; run OCR, e.g. ocrmypdf --force-ocr"
         )
@@ -87,7 +96,7 @@ def _article(pdf: pypdfium2.PdfDocument, pages: list[list[Line]], where: str) ->
         return make_article(
             text,
             title=sensible(facts["Title"]) or _largest(lines),
-            published=None if facts["Creator"].startswith("Mozilla/") else _date(facts["CreationDate"]),
+            published=None if facts["Creator"].startswith(_BROWSERS) else _date(facts["CreationDate"]),
             authors=tuple(re.split(r"\s*;\s*", facts["Author"])),
             metadata={"pages": page_starts(starts, labels)},
         )
