@@ -99,7 +99,7 @@ def _parse(request: dict[str, Any], descriptor: int, channel: socket.socket, all
         allowance.renew()
 
     allowance.renew()
-    use(Parts(tuple(request["after"]), lambda path, where: say(Begun(path, where))))
+    use(Parts(request["where"], tuple(request["after"]), lambda path, where: say(Begun(path, where))))
     try:
         with buffered(_File(descriptor, request["where"], allowance)) as file:
             items = read_here(file, request["where"], Format(**request["format"]), request["columns"])

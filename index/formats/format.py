@@ -45,6 +45,8 @@ EPUB = Format("epub", binary=True, seeks=True, many=True)
 MESSAGE = Format("mail", binary=True, streamed=True)
 MAILBOX = Format("mail", binary=True, streamed=True, many=True)
 FEED = Format("feed", binary=True, many=True)
+WARC = Format("warc", binary=True, streamed=True, seeks=True, many=True)
+MEDIAWIKI = Format("mediawiki", binary=True, streamed=True, many=True)
 RECORDS = Format("records", many=True, apart=False)
 TABLE = Format("table", binary=True, streamed=True, many=True, tabular=True, apart=False)
 PARQUET = Format("parquet", binary=True, streamed=True, seeks=True, many=True, tabular=True)
@@ -66,6 +68,7 @@ FORMATS = {
     ".mbox": MAILBOX,
     ".rss": FEED,
     ".atom": FEED,
+    ".warc": WARC,
     ".jsonl": RECORDS,
     ".ndjson": RECORDS,
     ".json": RECORDS,
@@ -76,16 +79,17 @@ FORMATS = {
 }
 """File name ending to its format."""
 
-NAMED = {format.module: format for format in FORMATS.values()}
+NAMED = {format.module: format for format in (*FORMATS.values(), MEDIAWIKI)}
 """The name of a format to it."""
 
-_OTHERS = {".xml": {"feed"}, ".json": {"feed"}}
+_OTHERS = {".xml": {"feed", "mediawiki"}, ".json": {"feed"}}
 """Endings that formats share, and the modules of those which the beginning of a file tells from the usual one."""
 
 _MAGIC = {
     b"%PDF-": PDF,
     b"\xd0\xcf\x11\xe0": DOCX,  # a .doc, or a .docx with a password; its module says so
     b"PK\5\6": ARCHIVE,  # a ZIP file with nothing in it
+    b"WARC/": WARC,
     b"PAR1": PARQUET,
     b"\x1f\x8b": ARCHIVE,
     b"BZh": ARCHIVE,
@@ -98,14 +102,20 @@ _IN_ZIP = {b"mimetypeapplication/epub+zip": EPUB, b"[Content_Types].xml": DOCX}
 
 _TAR_MARK = slice(257, 262)
 _ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[.*?\])?[^>]*>|\s)*+<([a-z][\w:.-]*)", re.DOTALL)
-_ROOTS = {b"rss": FEED, b"feed": FEED, b"rdf:rdf": FEED, b"html": HTML}
+_ROOTS = {b"rss": FEED, b"feed": FEED, b"rdf:rdf": FEED, b"mediawiki": MEDIAWIKI, b"html": HTML}
 _ENVELOPE = re.compile(rb"From \S+ .*\d:\d\d.*\b\d{4}\b")
 _HEADERS = re.compile(rb"(?:[a-z][a-z0-9-]*:.*\r?\n(?:[ \t].*\r?\n)*)+", re.IGNORECASE)
 _MESSAGE_HEADERS = re.compile(rb"^(?:from|date|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE)
 
 
+_WARC_GZ = ".warc.gz"
+"""Its records are compressed one by one, so that one which is damaged does not cost the others."""
+
+
 def format_of(name: str, start: bytes) -> Format:
     """The format of a file of that name that begins with `start`."""
+    if name.lower().endswith(_WARC_GZ):
+        return WARC
     ending = PurePath(name).suffix.lower()
     named = FORMATS.get(ending)
     if named is not None and ending not in _OTHERS:

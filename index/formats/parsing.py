@@ -136,10 +136,10 @@ def read_apart(
             with _parser(limits) as parser:
                 try:
                     for message in parser.read(descriptor, {**request, "after": after}):
-                        if isinstance(message, Begun):
-                            begun = message
-                        else:
+                        if not isinstance(message, Begun):
                             yield message
+                        elif message.path >= begun.path:
+                            begun = message
                     return
                 except _Ended as error:
                     yield UnreadableArticle(begun.where, str(error))

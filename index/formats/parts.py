@@ -9,25 +9,31 @@ Path = tuple[int, ...]
 
 
 class Parts:
-    """Tells `announce` the path and the name of each part before it is read, and leaves out all parts up to and with
-    the one at `after`."""
+    """Of the file that messages name `where`. Tells `announce` the path and the name of each part before it is read,
+    and leaves out all parts up to and with the one at `after`."""
 
-    def __init__(self, after: Path = (), announce: Callable[[Path, str], None] = lambda path, where: None) -> None:
+    def __init__(
+        self, where: str = "", after: Path = (), announce: Callable[[Path, str], None] = lambda path, where: None
+    ) -> None:
+        self._present: tuple[Path, str] = (), where
         self._after = after
         self._announce = announce
-        self._within: Path = ()
 
     def of(self, named: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Part]]:
         """The parts with their names. Those of a part may be asked for while it is being read."""
-        within = self._within
+        around = self._present
         for number, (where, part) in enumerate(named):
-            path = (*within, number)
+            path = (*around[0], number)
             if path == self._after or path < self._after[: len(path)]:
                 continue
-            self._announce(path, where)
-            self._within = path
+            self._present = path, where
+            self.go_on()
             yield where, part
-            self._within = within
+            self._present = around
+
+    def go_on(self) -> None:
+        """Announce the present part, again."""
+        self._announce(*self._present)
 
 
 _parts = Parts()
@@ -37,6 +43,11 @@ def parts(named: Iterable[tuple[str, Part]]) -> Iterator[tuple[str, Part]]:
     """The parts of a file, each with how messages name it. A format with many articles reads each of them within a
     step of this loop: where one crashes, hangs or takes too much memory, reading goes on behind it."""
     return _parts.of(named)
+
+
+def go_on() -> None:
+    """Say that the present part is still being read, and may take as much time again: it has pages, and this is one."""
+    _parts.go_on()
 
 
 def use(these: Parts) -> None:

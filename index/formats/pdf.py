@@ -16,6 +16,7 @@ from index.formats import layout
 from index.formats.format import Item
 from index.formats.hyphens import joined, words_of
 from index.formats.layout import Line
+from index.formats.parts import go_on
 from index.formats.titles import sensible
 from index.pages import MAX_PAGES, page_starts
 
@@ -72,6 +73,7 @@ def read(file: BinaryIO, where: str) -> Iterator[Item]:
             return
         pages: list[list[Line]] = []
         for number in range(len(pdf)):
+            go_on()
             try:
                 pages.append(layout.pieces(_words(pdf, number)))
             except pypdfium2.PdfiumError:
