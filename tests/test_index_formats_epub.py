@@ -249,6 +249,7 @@ class TestText:
         [
             f"<html {XHTML}><head><title/><script src='x'/></head><body><a id='x'/><p>Mud.</p></body></html>",
             "<!DOCTYPE html><html><head><title>x</title></head><body><p>Mud.<br></body></html>",
+            '<html><body><span=class="a">Mud.</span></p></body></html>',
             '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "http://www.w3.org/TR/xhtml11/DTD/xhtml11.dtd">'
             f"<html {XHTML}><body><p>Mud.</p></body></html>",
             f'<?xml version="1.0" encoding="utf-16"?><html {XHTML}><body><p>Mud.</p></body></html>'.encode("utf-16"),

@@ -116,7 +116,7 @@ def roles(node: Element) -> frozenset[str]:
 
 def _name(node: Element) -> str:
     """The tag without its namespace, in lower case; empty for a comment and the like."""
-    return etree.QName(node).localname.lower() if isinstance(node.tag, str) else ""
+    return node.tag.rpartition("}")[2].lower() if isinstance(node.tag, str) else ""
 
 
 def _is_note_mark(node: Element) -> bool:
