@@ -1,5 +1,7 @@
 """`pullquote mcp`."""
 
+import sys
+
 from qa.answer import load, warm_up_reader, warm_up_search
 from qa.cli_options import EmbedderOption, LibraryOption, ReaderOption, RuntimeOption, open_library
 from qa.confidence import calibration_for
@@ -17,7 +19,8 @@ def mcp(
     For the assistant to start: it speaks the Model Context Protocol over standard input and output, and ends with its
     input.
     """
-    from server.mcp import serve_input  # here, so that other commands do not wait for a web framework
+    from server.log import logging_to  # here, so that other commands do not wait for a web framework
+    from server.mcp import serve_input
 
     folder, one = reader_folder(reader), load_reader(reader, runtime)
     with open_library(library, embedder, runtime) as opened:
@@ -27,4 +30,5 @@ def mcp(
             warm_up_search(opened)
             warm_up_reader(one)
 
-        serve_input(load(opened, one, calibration), opened, warm_up, calibration.hits)
+        with logging_to(sys.stderr):
+            serve_input(load(opened, one, calibration), opened, warm_up, calibration.hits)

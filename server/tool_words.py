@@ -21,7 +21,7 @@ def search_words(found: SearchJSON) -> str:
     """The passages, each after the place it stands."""
     hits = enumerate(found["hits"], start=1)
     passages = [f"{number}. {_place(hit, hit['start'], hit['end'])}\n{hit['text']}" for number, hit in hits]
-    return "\n\n".join(passages) or "No passages: no article passes the filter."
+    return "\n\n".join(passages) or "No passages: the library has no article that passes the filter."
 
 
 def article_words(part: ArticlePartJSON) -> str:

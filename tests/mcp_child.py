@@ -1,6 +1,6 @@
 """`pullquote` with a toy embedder and the reader that `--reader` names, as a process.
 
-python -m tests.mcp_child --library LIBRARY mcp --reader knowing|printing|missing|waiting:PIPE
+python -m tests.mcp_child --library LIBRARY mcp --reader knowing|printing|failing|missing|waiting:PIPE
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,15 @@ class Printing(Knowing):
         return super().read(question, passages)
 
 
+class Failing(Knowing):
+    """Goes wrong at every question but that of its loading."""
+
+    def read(self, question: str, passages: Sequence[Passage]) -> list[list[Span]]:
+        if question != "What was asked?":
+            raise RuntimeError(f"nothing is known of {question}")
+        return super().read(question, passages)
+
+
 class Missing(Knowing):
     """Cannot be loaded."""
 
@@ -55,7 +64,8 @@ class Waiting(Knowing):
 
 def reader_named(name: str, runtime: object) -> Reader:
     kind, _, argument = name.partition(":")
-    return Waiting(argument) if kind == "waiting" else {"printing": Printing, "missing": Missing}.get(kind, Knowing)()
+    kinds = {"knowing": Knowing, "printing": Printing, "failing": Failing, "missing": Missing}
+    return Waiting(argument) if kind == "waiting" else kinds[kind]()
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def test_an_assistant_asks_searches_and_reads(library: Path, mode: str) -> None:
         ]
         return tools, await asyncio.gather(*calls)
 
-    tools, results = talk([*CHILD, "--library", str(library), "mcp"], say, mode)
+    tools, results = talk([*CHILD, "--library", str(library), "mcp", "--reader", "knowing"], say, mode)
     assert tools == ["ask", "search", "get_article"]
     assert [result.is_error for result in results] == [False, False, False, True, True]
     answer, hits, part, *failures = (result.structured_content or result.content[0].text for result in results)
@@ -176,6 +176,22 @@ def test_models_that_cannot_be_loaded_end_it(library: Path) -> None:
     with started(library, "missing") as assistant:
         assert assistant.process.wait(SECONDS) == 78
         assert assistant.end() == (78, "", "error: there is no such reader\n")
+
+
+def test_what_goes_wrong_is_told_in_fixed_words_and_logged_without_the_question(library: Path) -> None:
+    with started(library, "failing") as assistant:
+        assistant.send("initialize", INITIALIZE)
+        assistant.send("tools/call", ASK)
+        assert assistant.receive()["id"] == 1
+        result = assistant.receive()["result"]
+        code, out, err = assistant.end()
+    told = "something went wrong on our side; the server's log says what"
+    assert result == {"content": [{"type": "text", "text": told}], "isError": True}
+    assert (code, out) == (0, "")
+    line = json.loads(err)
+    assert (line["event"], line["level"]) == ("unexpected error", "error")
+    assert line["exception"].endswith("RuntimeError")
+    assert "Who won" not in err
 
 
 def test_no_library(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_search(port: int) -> None:
     [hit] = result.structured_content["hits"]
     assert (hit["article"], hit["text"]) == ("treaty-1648", QUOTE)
     nothing = call(port, "search", {"question": "signed", "sources": ["Nobody"]})
-    assert words(nothing) == "No passages: no article passes the filter."
+    assert words(nothing) == "No passages: the library has no article that passes the filter."
     assert nothing.structured_content["hits"] == []
 
 
