@@ -180,6 +180,10 @@ class TestHostile:
         assert isinstance(error, UnreadableArticle)
         assert reason in error.reason
 
+    def test_namespace_with_braces(self) -> None:
+        [item] = items(f"<mediawiki xmlns='} {{ }}'>" + page() + "</mediawiki>")
+        assert isinstance(item, Article | UnreadableArticle)
+
     def test_root_that_is_a_page(self) -> None:
         assert [str(item) for item in items("<page/>")] == ["x, : it has no text, or one that has XML in it"]
 

@@ -17,8 +17,8 @@ from index.formats.page import absolute
 from index.formats.parts import parts
 from index.formats.records import article_of
 
-MAX_FEED_BYTES = 64 * 1024 * 1024
-"""A feed is taken apart in memory, at some twenty times its size."""
+MAX_FEED_BYTES = 32 * 1024 * 1024
+"""A feed is taken apart in memory, at up to 25 times its size."""
 
 _NO_FEED = "it is no feed: neither RSS, Atom nor JSON Feed"
 _CLOSED = re.compile(rb"</(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>(?:\s|<!--.*?-->)*$", re.IGNORECASE | re.DOTALL)

@@ -98,7 +98,7 @@ def _pages(file: BinaryIO, where: str) -> Iterator[tuple[str, _Page]]:
         remove_pis=True,
     )
     for _, element in events:
-        kind = etree.QName(element).localname
+        kind = element.tag.rpartition("}")[2]  # etree.QName does not take every namespace that the parser takes
         if kind == "siteinfo":
             site = _site(element)
         elif kind == "page" and (page := _page(element, site)) is not None:
