@@ -181,7 +181,7 @@ class TestHostile:
         assert reason in error.reason
 
     def test_namespace_with_braces(self) -> None:
-        [item] = items(f"<mediawiki xmlns='} {{ }}'>" + page() + "</mediawiki>")
+        [item] = items("<mediawiki xmlns='} { }'>" + page() + "</mediawiki>")
         assert isinstance(item, Article | UnreadableArticle)
 
     def test_root_that_is_a_page(self) -> None:
