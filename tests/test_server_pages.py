@@ -1,5 +1,6 @@
 """The pages: every state, their headers, and that nothing on them is more than text."""
 
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -477,6 +478,13 @@ def test_add_a_text(tmp_path: Path) -> None:
         ("a.txt", b"Peace\n\nIt came.", ["Peace"]),
         ("a.jsonl", b'{"text": "One.", "title": "1"}\n{"text": "Two.", "title": "2"}', ["1", "2"]),
         ("noname", b'{"text": "One.", "title": "1"}', ["1"]),
+        (
+            "a.html",
+            b"<html><title>Peace</title><article><p>It came at last, as the council said.</p>",
+            ["Peace"],
+        ),
+        ("a.csv", b"headline,body\nPeace,It came.", ["Peace"]),
+        ("a.md.gz", gzip.compress(b"# Peace\n\nIt came."), ["Peace"]),
     ],
 )
 def test_add_a_file(tmp_path: Path, name: str, data: bytes, titles: list[str]) -> None:
@@ -496,6 +504,11 @@ def test_add_a_file(tmp_path: Path, name: str, data: bytes, titles: list[str]) -
         ({"file": ("a.txt", b"")}, "a.txt: it is empty"),
         ({"file": ("a.jsonl", b'{"text": "One."}\n{"text": 1}')}, 'a.jsonl, line 2: it has no "text"'),
         ({"file": ("a.json", b"[" + b"[]," * 60_000 + b"[]]")}, "more than 100,000 strings, commas"),
+        (
+            {"file": ("a.json.gz", gzip.compress(bytes(100_000_000)))},
+            "it unfolds to more than 100 times",
+        ),
+        ({"file": ("a.pdf", b"%PDF-1.7 and no more")}, "a.pdf: it is no PDF, or a damaged one"),
         ({"text": (None, "x"), "title": (None, "t" * 10_001)}, "title: String should have at most 10000 characters"),
     ],
 )
@@ -505,6 +518,15 @@ def test_what_cannot_be_added(tmp_path: Path, files: dict[str, Any], message: st
         assert client.get("/v1/articles").json()["total"] == 0
     assert response.status_code == 422
     assert message in read(response).text
+
+
+def test_files_are_parsed_two_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with browsing(tmp_path) as client, article_pages._FILES.place():
+        assert client.post("/articles", files={"file": ("a.txt", b"One.")}).status_code == 200
+        with article_pages._FILES.place():
+            response = client.post("/articles", files={"file": ("a.txt", b"One.")})
+    assert response.status_code == 429
+    assert "too many requests are waiting" in read(response).text
 
 
 def test_a_file_of_too_many_articles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from index.article import Article
 from index.errors import UnreadableArticle
 from index.formats import reading
 from index.formats.format import FORMATS, NAMED, START_BYTES, Format, Item, Items, format_of, guess
-from index.formats.parsing import read_apart
+from index.formats.parsing import LIMITS, Limits, read_apart
 from index.formats.reading import buffered, read_here
 
 __all__ = [
@@ -93,6 +93,7 @@ def read_open(
     format: Format | None = None,
     columns: Mapping[str, str] = NO_COLUMNS,
     reached: Callable[[float], None] = lambda share: None,
+    limits: Limits = LIMITS,
 ) -> Items:
     """The same of a file that is open at its beginning; `where` names it in messages."""
     try:
@@ -103,7 +104,10 @@ def read_open(
             raise UnreadableArticle(where, "it is empty")
         if not format.streamed and size > reading.MAX_FILE_BYTES:
             raise UnreadableArticle(where, f"it is larger than {reading.MAX_FILE_BYTES >> 20} MiB; split it")
-        items = (read_apart if format.apart else read_here)(file, where, format, columns)
+        if format.apart:
+            items = read_apart(file, where, format, columns, limits)
+        else:
+            items = read_here(file, where, format, columns)
         for share, item in _streamed(items, file, size) if format.streamed else _counted(items):
             reached(share)
             yield item
@@ -111,9 +115,9 @@ def read_open(
         yield _unreadable(where, error)
 
 
-def read(data: bytes, where: str, format: Format | None = None) -> Items:
+def read(data: bytes, where: str, format: Format | None = None, limits: Limits = LIMITS) -> Items:
     """The same of bytes."""
-    return read_open(buffered(BytesIO(data)), where, format or guess(data))
+    return read_open(buffered(BytesIO(data)), where, format or guess(data), limits=limits)
 
 
 def _streamed(items: Items, file: BufferedReader, size: int) -> Iterator[tuple[float, Item]]:

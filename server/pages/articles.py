@@ -8,7 +8,9 @@ from starlette.datastructures import FormData, UploadFile
 from index.article import Article
 from index.errors import InvalidInput
 from index.formats import FORMATS, format_of, read
+from index.formats.parsing import Limits
 from server import articles, questions
+from server.admission import Queue
 from server.articles import Id
 from server.body import check_tokens
 from server.pages.cut import Part, parts
@@ -19,6 +21,12 @@ from server.wire import MAX_RECORDS, Page, Record, SearchBody
 
 PAGE_ARTICLES = 50
 FOUND_PASSAGES = 20
+
+_FILES = Queue(waiting=1)
+"""Files that are parsed at the same time, so that half of the threads that read are left for everything else."""
+
+_LIMITS = Limits(seconds=10, memory=512 * 1024 * 1024)
+"""Of a file that is sent: somebody waits, and may not mean well."""
 
 _FIELDS = ("text", "title", "source", "published", "url")
 """Of a text that is pasted."""
@@ -84,7 +92,8 @@ async def add_articles(request: Request, service: ServiceOf) -> Response:
     async with form_of(request) as form:
         file = form.get("file")
         if isinstance(file, UploadFile) and file.filename:
-            records = await service.reads.run(_records, await file.read(), file.filename)
+            with _FILES.place():
+                records = await service.reads.run(_records, await file.read(), file.filename)
         else:
             records = [_record({name: _typed(form, name) or None for name in _FIELDS})]
     results = (await articles.add_articles(records, service))["results"]
@@ -113,7 +122,7 @@ def _records(data: bytes, name: str) -> list[Record]:
     if format.module == "records":
         check_tokens(data)
     records: list[Record] = []
-    for item in read(data, name, format):
+    for item in read(data, name, format, _LIMITS):
         if not isinstance(item, Article):
             raise item
         if len(records) == MAX_RECORDS:
