@@ -18,6 +18,9 @@ FILES = Path(__file__).parent / "files"
 MAILS = ["thunderbird.eml", "outlook.eml", "japanese.eml", "old.eml", "list.mbox"]
 
 
+FETE = "Le pont a été fermé à Besançon, la fête fut très réussie."
+
+
 def items(data: bytes | str) -> list[Item]:
     return list(read(io.BytesIO(data.encode() if isinstance(data, str) else data), "x"))
 
@@ -161,7 +164,7 @@ class TestParts:
             ("Content-Type: text/plain; charset=koi8-r", "Мост закрыт.".encode("koi8-r"), "Мост закрыт."),
             ("Content-Type: text/plain; charset=nonsense", "Zoé".encode(), "Zoé"),
             ("Content-Type: text/plain; charset=us-ascii", "Zoé".encode(), "Zoé"),
-            ("Content-Type: text/plain; charset=utf-8", "Café très réussi.".encode("latin-1"), "Café très réussi."),
+            ("Content-Type: text/plain; charset=utf-8", FETE.encode("latin-1"), FETE),
             ("Content-Transfer-Encoding: base64", b"WW\nVzLg==", "Yes."),
             ("Content-Transfer-Encoding: quoted-printable", b"Y=65s=\n.", "Yes."),
             ("Content-Transfer-Encoding: 8-bit", b"Yes.", "Yes."),
