@@ -13,7 +13,18 @@ import typer
 from index import errors
 from index.collection import MAIN
 from index.library import Validity, check_question
-from qa import cli_bench, cli_eval, cli_feedback, cli_keep, cli_keys, cli_mcp, cli_models, cli_serve, cli_watch
+from qa import (
+    cli_bench,
+    cli_copy,
+    cli_eval,
+    cli_feedback,
+    cli_keep,
+    cli_keys,
+    cli_mcp,
+    cli_models,
+    cli_serve,
+    cli_watch,
+)
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_add import ColumnsOption, FormatOption, add_files, make_reading
@@ -128,6 +139,7 @@ app.command("backup")(cli_keep.backup)
 app.command("restore")(cli_keep.restore)
 app.command("reindex")(cli_keep.reindex)
 app.command("compact")(cli_keep.compact)
+app.command("copy")(cli_copy.copy_library)
 app.add_typer(cli_feedback.app, name="feedback")
 app.add_typer(cli_keys.app, name="keys")
 app.command("collections")(cli_keys.collections)

@@ -71,7 +71,7 @@ def backup(
     indexes are not in it: `pullquote restore FILE` builds them. Keep the SHA-256 that is printed to see later whether
     the file is still the same.
     """
-    with _progress() as (advance, tell):
+    with progress() as (advance, tell):
         written = write_backup(library, file, force=force, advance=advance, tell=tell)
     if as_json:
         print_json(asdict(written) | {"path": str(written.path)})
@@ -98,7 +98,7 @@ def restore(
     With `--force` the library that is there is replaced. Its database is kept, as pullquote.db.before-restore, until
     you remove it: to have it back, restore that. No other process may have the library open: end `pullquote serve`.
     """
-    with _progress() as (advance, tell):
+    with progress() as (advance, tell):
         restored = read_backup(file, library, force=force, advance=advance, tell=tell)
     built = _build_indexes(library, embedder, runtime)
     if as_json:
@@ -127,7 +127,7 @@ def reindex(
     """
     name = embedder or embedder_name(database(library)) or DEFAULT_EMBEDDER
     loaded = load_embedder(name, runtime)
-    with _progress("Embedding", "articles") as (advance, _), Stoppable() as stopped:
+    with progress("Embedding", "articles") as (advance, _), Stoppable() as stopped:
         articles, passages = reindex_library(library, loaded, advance)
     if stopped.code is not None:
         said = "Interrupted. What is done is kept, and the library as it was; run the same command again to go on."
@@ -194,7 +194,7 @@ def _build_indexes(library: Path, name: str | None, runtime: Runtime | None) -> 
 
 
 @contextmanager
-def _progress(
+def progress(
     description: str = "Copying", unit: str = "pages"
 ) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """Shows how much is done of how much, or in words what is being done."""
