@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench bench-index crash baseline browser openapi clean
+.PHONY: help demo test lint types check bench bench-index crash load fuzz baseline browser openapi clean
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
@@ -13,6 +13,8 @@ help:
 	@echo "make bench   the figures of the README, from the benchmark data (see CONTRIBUTING.md)"
 	@echo "make bench-index   the index's figures: types, a library of a million passages, filters"
 	@echo "make crash   kill a library that is being written to, 200 times, and count what was lost"
+	@echo "make load    a server under load, of slow clients and told to end, for an hour (LOAD=soak: one part alone)"
+	@echo "make fuzz    requests made from the description of the HTTP interface, and hostile ones, to a server"
 	@echo "make openapi   keep the description of the HTTP interface, which a test holds later versions to"
 	@echo "make browser   the pages in Chromium, which must be at /usr/bin/chromium"
 	@echo "make baseline   keep how the questions in seeds/ are answered today, which tests hold later versions to"
@@ -48,6 +50,12 @@ bench-index: $(BIN)/.installed
 
 crash: $(BIN)/.installed
 	$(BIN)/python -m tests.crash --kills 200
+
+load: $(BIN)/.installed
+	$(BIN)/python -m tests.load $(LOAD)
+
+fuzz: $(BIN)/.installed
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 baseline: $(BIN)/.installed
 	rm -rf build/seeds

@@ -74,9 +74,11 @@ class Served:
 
     @property
     def cpu_seconds(self) -> float:
-        """Used so far, by all of its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Used so far by all of its threads and by the processes it has started, if they have not left it."""
+        children = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return _cpu_seconds(self.pid) + sum(
+            _cpu_seconds(int(pid)) for one in children for pid in one.read_text().split()
+        )
 
     @property
     def tracebacks(self) -> int:
@@ -166,3 +168,12 @@ def _free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Its own and that of the ended processes it has waited for; none where it is over."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from index.embed import load_embedder
 from index.library import Library
 from index.passage import Passage
 from qa.answer import load
@@ -69,6 +70,11 @@ def _loading_goes_on() -> None:
     FirstWords.load = load  # type: ignore[method-assign, assignment]
 
 
+def _tokens_are_real() -> None:
+    """Those of the shipped embedder, whose model is not loaded."""
+    ToyEmbedder.token_spans = load_embedder().token_spans  # type: ignore[method-assign]
+
+
 def _patience_is_short() -> None:
     patience.PATIENCE_SECONDS = connection.IDLE_SECONDS = _IMPATIENT_SECONDS  # type: ignore[assignment]
 
@@ -116,6 +122,7 @@ CHANGES: Mapping[str, Callable[[], None]] = {
     "slow": partial(_reading_takes_time, _READING_SECONDS),
     "very slow": partial(_reading_takes_time, _LONG_READING_SECONDS),
     "loading": _loading_goes_on,
+    "real tokens": _tokens_are_real,
     "impatient": _patience_is_short,
     "patient without end": _patience_is_endless,
     "unbounded queue": _queue_is_unbounded,
