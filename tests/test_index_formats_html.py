@@ -221,7 +221,9 @@ class TestDepth:
     def test_page_that_is_cut_short_is_reported(self, depth: int) -> None:
         [error] = read(f"<html><body>{BODY}{'<div>' * depth}Lost.", "x")
         assert isinstance(error, UnreadableArticle)
-        assert error.reason == "its HTML is nested deeper than 250 elements, so that not all of it can be read"
+        assert error.reason == (
+            "not all of its HTML can be read: it is nested deeper than 250 elements, or has 10 MB of text in one"
+        )
 
     def test_deep_but_whole(self) -> None:
         [article] = read(f"<html><body>{'<div>' * 200}{BODY}", "x")
@@ -258,9 +260,10 @@ class TestTextOf:
     def test_blocks_become_paragraphs(self, html: str, text: str) -> None:
         assert text_of(html) == text
 
-    def test_too_deep(self) -> None:
-        with pytest.raises(InvalidInput, match="nested deeper than 250 elements"):
-            text_of("<div>" * 10_000 + "Lost.")
+    @pytest.mark.parametrize("html", ["<div>" * 10_000 + "Lost.", "x" * 11_000_000])
+    def test_what_cannot_all_be_read(self, html: str) -> None:
+        with pytest.raises(InvalidInput, match="not all of its HTML can be read"):
+            text_of(html)
 
     @settings(max_examples=200)
     @given(st.text(st.sampled_from("<>/pbr &;#x\0\n \ud800\x01![-]")))

@@ -145,6 +145,13 @@ class TestParts:
         message.add_alternative("<p>One.</p><p>Two.</p>", subtype="html")
         assert one(bytes(message)).text == "One.\n\nTwo."
 
+    def test_what_is_wrong_with_another_alternative_does_not_matter(self) -> None:
+        message = EmailMessage()
+        message["Subject"] = "S"
+        message.set_content("One.\n")
+        message.add_alternative("<div>" * 1_000 + "Lost.", subtype="html")
+        assert one(bytes(message)).text == "One."
+
     def test_parts_after_one_another(self) -> None:
         message = EmailMessage()
         message["Subject"] = "S"

@@ -4,8 +4,8 @@ import codecs
 
 from index.formats.encoding import decode
 
-_MEANT = {"iso8859-1": "cp1252"}
-"""What is meant by it, on the web by its standard (https://encoding.spec.whatwg.org) and in mail by habit."""
+_MEANT = {"iso8859-1": "cp1252", "utf-8": "utf-8-sig"}
+"""What is meant by a name: on the web by its standard (https://encoding.spec.whatwg.org), in mail by habit."""
 
 
 def decode_as(data: bytes, charset: str | None) -> str:

@@ -22,7 +22,7 @@ from index.formats.page import conflicts, said
 _METADATA = ("section", "language")
 """What is said of a page that no field of an article is for."""
 
-_TOO_DEEP = "its HTML is nested deeper than 250 elements, so that not all of it can be read"
+_CUT_SHORT = "not all of its HTML can be read: it is nested deeper than 250 elements, or has 10 MB of text in one"
 _UNSEEN = {"head", "title", "script", "style", "template", "noscript", "iframe", "svg"}
 _INLINE = {
     *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
@@ -44,7 +44,7 @@ def article_of(text: str, where: str, address: str | None = None, metadata: Mapp
     if tree is None:
         return UnreadableArticle(where, "no article text was found in the page")
     if _cut_short(HTML_PARSER):
-        return UnreadableArticle(where, _TOO_DEEP)
+        return UnreadableArticle(where, _CUT_SHORT)
     fields = said(tree, address)
     page = trafilatura.bare_extraction(tree, url=address, with_metadata=True, include_comments=False)
     if not isinstance(page, Document) or not page.text:
@@ -71,12 +71,12 @@ def article_of(text: str, where: str, address: str | None = None, metadata: Mapp
 def text_of(fragment: str) -> str:
     """All the text of a piece of HTML, with a blank line between its blocks; for HTML that is an article already.
 
-    Raises InvalidInput where it is nested too deeply.
+    Raises InvalidInput where not all of it can be read.
     """
     parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
     root = lxml.html.document_fromstring(f"<body>{storable(fragment)}", parser=parser)
     if _cut_short(parser):
-        raise InvalidInput(_TOO_DEEP)
+        raise InvalidInput(_CUT_SHORT)
     lines = map(_line, "".join(_pieces(root)).split("\n"))
     return "\n\n".join("\n".join(paragraph) for full, paragraph in groupby(lines, key=bool) if full)
 
@@ -88,7 +88,7 @@ def _line(line: str) -> str:
 
 
 def _cut_short(parser: Any) -> bool:
-    """Whether libxml2 stopped reading, as it does where elements are nested deeper than 256."""
+    """Whether libxml2 stopped reading, as it does at element 256 within one another and at 10 MB of text."""
     return any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
 
 

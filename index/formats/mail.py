@@ -10,7 +10,6 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import getaddresses
-from itertools import chain
 from typing import BinaryIO
 
 from index.article import make_article
@@ -84,11 +83,11 @@ def _content(part: Message) -> tuple[list[str], int]:
     """The texts of a part and those within, and how many attachments there are; of alternatives the plainest text."""
     kind = part.get_content_type()
     if part.is_multipart() and kind != "message/rfc822":
-        found = [_content(inner) for inner in part.get_payload() if isinstance(inner, Message)]
-        texts = [texts for texts, _ in found if texts]
+        found = (_content(inner) for inner in part.get_payload() if isinstance(inner, Message))
         if kind == "multipart/alternative":
-            texts = texts[:1]
-        return list(chain(*texts)), sum(attachments for _, attachments in found)
+            return next((content for content in found if content[0]), ([], 0))
+        contents = list(found)
+        return [text for texts, _ in contents for text in texts], sum(attachments for _, attachments in contents)
     attached = part.get_content_disposition() == "attachment" or part.get_filename()
     broken = part.get_content_maintype() == "multipart"  # without its boundary it is one piece of text
     if attached or not (broken or kind in ("text/plain", "text/html")):

@@ -41,7 +41,7 @@ _META = {
 _META_AUTHORS = ("citation_author", "dc.creator", "dcterms.creator", "author")
 _SEVERAL_NAMES = re.compile(r"[,;/|&]|\b(?:and|und|et|y)\b|^(?:by|von|par|por)\b", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
-_ARTICLE_TYPES = re.compile(r"(?:.*article|.*posting|report|review)", re.IGNORECASE)
+_ARTICLE_TYPES = re.compile(r"\w*article|\w*(?:blog|media|forum)posting|report", re.IGNORECASE)
 
 Said = dict[str, str]
 """One field's values by who says them, the most trusted first."""
@@ -142,7 +142,7 @@ def _joined(names: list[str]) -> str | None:
 
 def _json_ld(tree: Any) -> dict[str, str | None]:
     """What the first article in the page's JSON-LD says of itself."""
-    for script in tree.xpath("//script[@type='application/ld+json']"):
+    for script in tree.xpath("//script[starts-with(@type, 'application/ld+json')]"):
         try:
             data = json.loads(script.text or "", strict=False)
         except (ValueError, RecursionError):
