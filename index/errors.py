@@ -18,6 +18,14 @@ class UnreadableArticle(PullquoteError):
         self.reason = reason
 
 
+class NotFetched(UnreadableArticle):
+    """What is at an address of the web cannot be had; its server may say after how many seconds to ask again."""
+
+    def __init__(self, where: str, reason: str, wait: int | None = None) -> None:
+        super().__init__(where, reason)
+        self.wait = wait
+
+
 class ArticleNotFound(PullquoteError):
     """No article of the library has the given id."""
 
