@@ -28,6 +28,7 @@ from qa import (
 from qa import cli_show as show
 from qa.answer import Question
 from qa.cli_add import ColumnsOption, FormatOption, add_files, make_reading
+from qa.cli_fetch import AllowNetworkOption, is_address, make_fetcher
 from qa.cli_options import (
     ArticleOption,
     CollectionOption,
@@ -147,15 +148,17 @@ app.command("collections")(cli_keys.collections)
 
 @app.command()
 def add(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help='Files and folders; "-" is standard input.', allow_dash=True)
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|URL...", help='Files, folders and addresses of the web; "-" is standard input.'),
     ],
     library: LibraryOption,
     format: FormatOption = None,
     columns: ColumnsOption = None,
+    allow_network: AllowNetworkOption = False,
     embedder: EmbedderOption = None,
 ) -> None:
-    """Add articles from files; folders are searched for them.
+    """Add articles from files; folders are searched for them. Addresses (https://…) are fetched with --allow-network.
 
     Text, Markdown, HTML, PDF, DOCX, EPUB, JSON, CSV, Parquet, mail, feeds, web archives, dumps of MediaWiki, and
     archives of all these. Each is parsed in a process that is kept from the network and may crash.
@@ -164,8 +167,9 @@ def add(
     and the rest goes on; the exit code is then 1. Interrupt at any time and run the same command again to go on.
     """
     reading = make_reading(format, columns)
+    fetcher = make_fetcher(allow_network) if any(map(is_address, names)) else None
     with open_library(library, embedder, create=True) as opened:
-        code = add_files(opened, paths, reading, out, err)
+        code = add_files(opened, names, reading, fetcher, out, err)
     raise typer.Exit(code)
 
 

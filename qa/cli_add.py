@@ -1,4 +1,4 @@
-"""`pullquote add`: files to articles to the library, with progress and an account of what was left out and why."""
+"""`pullquote add`: files and pages to articles to the library, with progress and an account of what was left out and why."""
 
 import shutil
 import sys
@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from index.article import Article
-from index.errors import InvalidInput, UnreadableArticle
+from index.errors import InvalidInput, NotFetched, UnreadableArticle
 from index.formats import NAMED, Format, Item, Skipped, find_files, read_file, read_open
 from index.formats.columns import FIELDS, read_columns
 from index.library import AnyLibrary, Outcome
 from qa import cli_show as show
+from qa.cli_fetch import is_address
 from qa.cli_options import Stoppable
+
+if TYPE_CHECKING:
+    from index.fetch import Fetcher
 
 _STANDARD_INPUT = "standard input"
 _MAX_REPORTED = 20
@@ -104,14 +108,21 @@ class _Account:
         return self.outcomes.total()
 
 
-def add_files(library: AnyLibrary, paths: list[Path], reading: Reading, out: Console, err: Console) -> int:
-    """Add everything under the paths; returns the exit code: 0, 1 where something could not be read, 130 after
-    Ctrl-C and 143 where the process was asked to end."""
+def add_files(
+    library: AnyLibrary, names: list[str], reading: Reading, fetcher: "Fetcher | None", out: Console, err: Console
+) -> int:
+    """Add everything under the names of files and folders and, where there is a fetcher, at the addresses among them;
+    returns the exit code: 0, 1 where something could not be read, 130 after Ctrl-C and 143 where the process was asked
+    to end."""
+    paths = [Path(name) for name in names if not is_address(name)]
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
         account = _Account(progress)
         with Stoppable() as stopped:
             library.add(_articles(paths, reading, account), account.acknowledge)
+            if fetcher is not None:
+                for address in filter(is_address, names):
+                    _add_page(library, address, reading, fetcher, account)
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
     if account.skipped:
         endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)
@@ -148,6 +159,22 @@ def _articles(paths: list[Path], reading: Reading, account: _Account) -> Iterato
         yield from _standard_input(reading, account)
     for file, format, size in files:
         yield from account.take(read_file(file, format, reading.columns, account.reach), size)
+
+
+def _add_page(library: AnyLibrary, address: str, reading: Reading, fetcher: "Fetcher", account: _Account) -> None:
+    """Add what is at an address: fetched and read before the library is locked."""
+    from index.fetch import Version, known_article, read_page  # there is a fetcher, so that this is imported
+
+    known = known_article(library, address)
+    try:
+        page = fetcher.fetch(address, Version.among(known.metadata if known else {}))
+    except NotFetched as error:
+        account.unreadable.append(error)
+        return
+    if page is not None:
+        library.add(account.take(list(read_page(page, reading.columns)), 0), account.acknowledge)
+    elif known is not None:
+        account.acknowledge(known, Outcome.UNCHANGED)
 
 
 def _standard_input(reading: Reading, account: _Account) -> Iterator[Article]:

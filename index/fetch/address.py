@@ -4,7 +4,7 @@ from httpx2 import URL, InvalidURL
 
 from index.errors import InvalidInput
 
-SCHEMES = ("http", "https")
+_SCHEMES = ("http", "https")
 _USUAL_PORTS = (None, 80, 443)
 _FREE_PORTS = range(1024, 65_536)
 """Below are mail, shells and the like, which might take a request for something that they are told."""
@@ -16,7 +16,7 @@ def web_address(text: str) -> URL:
         url = URL(text.strip())
     except InvalidURL as error:
         raise InvalidInput(f"it is no address of the web: {error}") from None
-    if url.scheme not in SCHEMES:
+    if url.scheme not in _SCHEMES:
         raise InvalidInput("only addresses with http and https are fetched")
     if not url.host:
         raise InvalidInput("it is no address of the web: it has no host")
@@ -25,9 +25,3 @@ def web_address(text: str) -> URL:
     if url.port not in _USUAL_PORTS and url.port not in _FREE_PORTS:
         raise InvalidInput(f"no server of the web has the port {url.port}")
     return url.copy_with(fragment=None)
-
-
-def is_web_address(argument: str) -> bool:
-    """Whether what stands on a command line is meant as one, and not as a file: with a scheme and two slashes."""
-    scheme, separator, _ = argument.partition("://")
-    return bool(separator) and scheme.isalnum()

@@ -14,7 +14,7 @@ from index.formats.encoding import NotText
 from index.formats.format import HTML, Format, Item
 from index.formats.reading import buffered, read_here
 
-FETCHED = Format("fetched", binary=True, many=True)
+FETCHED = Format("fetched", binary=True, many=True, tabular=True)
 
 
 def packed(content: bytes, address: str, format: Format, charset: str | None, metadata: Mapping[str, str]) -> bytes:
@@ -23,7 +23,7 @@ def packed(content: bytes, address: str, format: Format, charset: str | None, me
     return json.dumps(known).encode() + b"\n" + content
 
 
-def read(file: BinaryIO, where: str) -> Iterator[Item]:
+def read(file: BinaryIO, where: str, columns: Mapping[str, str]) -> Iterator[Item]:
     known = json.loads(file.readline())
     format, content = Format(**known["format"]), file.read()
     if not content.strip():
@@ -39,7 +39,7 @@ def read(file: BinaryIO, where: str) -> Iterator[Item]:
             yield html.article_of(text, where, known["address"], known["metadata"])
             return
         content = text.encode(errors="surrogatepass")
-    for item in read_here(buffered(BytesIO(content)), where, format, {}):
+    for item in read_here(buffered(BytesIO(content)), where, format, columns):
         yield _placed(item, known) if isinstance(item, Article) and not format.many else item
 
 
