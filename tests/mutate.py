@@ -34,7 +34,8 @@ _TEXT = "Bridge shut\n\nThe bridge at Saltgate was shut on Monday – for six we
 _MARKDOWN = (
     "---\ntitle: Bridge\nauthors: [A, B]\n---\n# Bridge\n\n*It* was `shut`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
 )
-_RECORDS = '{"id": "a", "text": "It was \\u201cshut\\u201d.", "authors": ["A"], "n": {"m": [1]}}\n{"text": "B."}\n'
+_LINES = '{"id": "a", "text": "It was \\u201cshut\\u201d.", "authors": ["A"], "n": {"m": [1]}}\n{"text": "B."}\n'
+_RECORDS = f"[{_LINES.replace(chr(10), ',')}7]"
 _TABLE = 'headline,body,date\r\n"Bridge, shut","It was\n""shut"".",2023-07-28\r\nFerry,It sank.,\r\n'
 
 
@@ -49,7 +50,7 @@ def samples(name: str) -> list[tuple[str, bytes]]:
     if name == "parquet":
         return [("a.parquet", _parquet())]
     made = {"html": ("a.html", _PAGE), "text": ("a.txt", _TEXT), "markdown": ("a.md", _MARKDOWN)}
-    made |= {"records": ("a.jsonl", _RECORDS), "table": ("a.csv", _TABLE)}
+    made |= {"lines": ("a.jsonl", _LINES), "records": ("a.json", _RECORDS), "table": ("a.csv", _TABLE)}
     if name in made:
         file, content = made[name]
         return [(file, content if isinstance(content, bytes) else content.encode())]

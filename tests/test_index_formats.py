@@ -1,6 +1,7 @@
 """Bytes of every format to articles; what cannot be read is reported while the rest still comes."""
 
 import codecs
+import gzip
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from index.article import Article
 from index.errors import UnreadableArticle
-from index.formats import NAMED, Item, Skipped, find_files, guess, read, read_file, reading
+from index.formats import NAMED, Item, Skipped, encoding, find_files, format_of, guess, read, read_file, reading
 from index.formats.encoding import NotText, decode
 from index.formats.squad import paragraph_starts
 
@@ -67,7 +68,7 @@ class TestText:
     def test_title(self, text: str, title: str | None) -> None:
         assert one(text, "text").title == title
 
-    @pytest.mark.parametrize("module", ["text", "markdown", "html", "records", None])
+    @pytest.mark.parametrize("module", ["text", "markdown", "html", "records", "lines", None])
     @pytest.mark.parametrize("data", [b"", b" \r\n\t"])
     def test_nothing_in_it(self, data: bytes, module: str | None) -> None:
         assert errors(data, module) == ["x: it is empty"]
@@ -440,6 +441,36 @@ class TestRecords:
     def test_types_that_will_not_do(self, record: dict[str, object], reason: str) -> None:
         assert errors(json.dumps(record), "records") == [f"x: {reason}"]
 
+    @pytest.mark.parametrize(
+        "data",
+        [
+            '{"text": "A."}\n{"text": "B."}\n',
+            '\n\r\n{"text": "A."}\r\n \n{"text": "B."}',
+            '\ufeff{"text": "A."}\n{"text": "B."}\n',
+            '[{"text": "A."},\n{"text": "B."}]',
+            '{"articles": [\n{"text": "A."}, {"text": "B."}]}',
+        ],
+    )
+    def test_files_of_lines(self, data: str) -> None:
+        assert [item.text for item in items(data, "lines") if isinstance(item, Article)] == ["A.", "B."]
+        assert [item.text for item in items(data, "records") if isinstance(item, Article)] == ["A.", "B."]
+
+    def test_one_line(self) -> None:
+        assert one('{"text": "A."}', "lines").text == "A."
+        assert one('{\n"text": "A."\n}', "lines").text == "A."
+        assert one(codecs.BOM_UTF16_LE + '{"text": "A."}\n'.encode("utf-16-le"), "lines").text == "A."
+
+    def test_lines_are_numbered_and_come_one_by_one(self) -> None:
+        data = '\n{"text": "A."}\n{"text"\n\n[1]\n' + '{"text": "B."}\n' * 100_000
+        assert errors(data, "lines")[0].startswith("x, line 3: it is no valid JSON")
+        assert errors(data, "lines")[1] == "x, line 5: it is no JSON object"
+        assert len(items(data, "lines")) == 100_003
+
+    def test_endless_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(encoding, "MAX_LINE_CHARACTERS", 1_000)
+        found = items('{"text": "A."}\n' + "x" * 1_001 + '\n{"text": "B."}\n', "lines")
+        assert [str(item) for item in found[1:]] == ["x: it has a line of more than 1,000 characters"]
+
     def test_surrogates_and_nul(self) -> None:
         article = one('{"text": "a\\ud800b\\u0000😀\\ud83d\\ude00", "id": "\\ud800", "k\\ud800": "\\udfff"}', "records")
         assert (article.text, article.id, article.metadata) == ("a\ufffdb\ufffd😀😀", "\ufffd", {"k\ufffd": "\ufffd"})
@@ -568,6 +599,28 @@ class TestGuess:
             (b"<!DOCTYPE html><p>A.", "html"),
             (b"\n<HTML lang=en>", "html"),
             (b'<?xml version="1.0"?><html>', "html"),
+            (b'{"version": "https://jsonfeed.org/version/1.1", "items": []}', "feed"),
+            (b'<?xml version="1.0"?>\n<!-- a --><?b?>\n<!DOCTYPE rss [<!ENTITY a "b">]><rss>', "feed"),
+            (b'<feed xmlns="http://www.w3.org/2005/Atom">', "feed"),
+            (codecs.BOM_UTF16_LE + "<rdf:RDF>".encode("utf-16-le"), "feed"),
+            (b"<mediawiki xml:lang='en'>", "mediawiki"),
+            (b'<?xml version="1.0"?><TEI>', "html"),
+            (b"<article>A.", "text"),
+            (b"<!--" * 1_000, "text"),
+            (b"%PDF-1.7", "pdf"),
+            (b"PK\3\4" + b"\0" * 26 + b"mimetypeapplication/epub+zip", "epub"),
+            (b"PK\3\4" + b"\0" * 26 + b"[Content_Types].xml", "docx"),
+            (b"PK\3\4" + b"\0" * 26 + b"a.txt", "archive"),
+            (b"PK\5\6" + b"\0" * 18, "archive"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "docx"),
+            (gzip.compress(b"A."), "archive"),
+            (b"a.txt" + b"\0" * 252 + b"ustar", "archive"),
+            (b"WARC/1.0\r\n", "warc"),
+            (b"PAR1", "parquet"),
+            (b"From a@b.example Mon Jul 31 09:00:00 2023\nFrom: a@b.example\n", "mail"),
+            (b"Subject: Bridge\nDate: Mon, 31 Jul 2023 09:00:00 +0000\nFrom: a@b.example\n\nShut.", "mail"),
+            (b"From the bridge at 9:30 in 2023\n", "text"),
+            (b"From: the council\nTo: all\n\nShut.", "text"),
             (b"Some text.", "text"),
             (b"[1] Some text.", "text"),
             (b"# Some text.", "text"),
@@ -576,6 +629,26 @@ class TestGuess:
     )
     def test_standard_input(self, data: bytes, module: str) -> None:
         assert guess(data).module == module
+
+    @pytest.mark.parametrize(
+        ("name", "data", "module"),
+        [
+            ("a.xml", b"<rss>", "feed"),
+            ("a.xml", b"<mediawiki>", "mediawiki"),
+            ("a.xml", b"<html>", "html"),
+            ("a.xml", b'{"text": "A."}', "html"),
+            ("a.json", b'{"version": "https://jsonfeed.org/version/1"}', "feed"),
+            ("a.json", b"%PDF-1.7", "records"),
+            ("a.txt", b"%PDF-1.7", "text"),
+            ("a.PDF", b"text", "pdf"),
+            ("a.tar.gz", b"", "archive"),
+            ("a.WARC.gz", b"", "warc"),
+            ("a", b"%PDF-1.7", "pdf"),
+            ("a.", b"<rss>", "feed"),
+        ],
+    )
+    def test_by_name_and_beginning(self, name: str, data: bytes, module: str) -> None:
+        assert format_of(name, data).module == module
 
     def test_article_from_standard_input(self) -> None:
         [article] = read(b"Bridge shut\n\nIt was shut.\n", "stdin")

@@ -48,6 +48,7 @@ FEED = Format("feed", binary=True, many=True)
 WARC = Format("warc", binary=True, streamed=True, seeks=True, many=True)
 MEDIAWIKI = Format("mediawiki", binary=True, streamed=True, many=True)
 RECORDS = Format("records", many=True, apart=False)
+LINES = Format("lines", binary=True, streamed=True, many=True, apart=False)
 TABLE = Format("table", binary=True, streamed=True, many=True, tabular=True, apart=False)
 PARQUET = Format("parquet", binary=True, streamed=True, seeks=True, many=True, tabular=True)
 ARCHIVE = Format("archive", binary=True, streamed=True, many=True, tabular=True)
@@ -69,8 +70,8 @@ FORMATS = {
     ".rss": FEED,
     ".atom": FEED,
     ".warc": WARC,
-    ".jsonl": RECORDS,
-    ".ndjson": RECORDS,
+    ".jsonl": LINES,
+    ".ndjson": LINES,
     ".json": RECORDS,
     ".csv": TABLE,
     ".tsv": TABLE,
@@ -103,7 +104,7 @@ _IN_ZIP = {b"mimetypeapplication/epub+zip": EPUB, b"[Content_Types].xml": DOCX}
 _TAR_MARK = slice(257, 262)
 _ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>\[]*(?:\[.*?\])?[^>]*>|\s)*+<([a-z][\w:.-]*)", re.DOTALL)
 _ROOTS = {b"rss": FEED, b"feed": FEED, b"rdf:rdf": FEED, b"mediawiki": MEDIAWIKI, b"html": HTML}
-_ENVELOPE = re.compile(rb"From \S+ .*\d:\d\d.*\b\d{4}\b")
+_ENVELOPE = re.compile(rb"From \S+ +[A-Z][a-z]{2} +[A-Z][a-z]{2} +\d+ +\d+:\d\d")
 _HEADERS = re.compile(rb"(?:[a-z][a-z0-9-]*:.*\r?\n(?:[ \t].*\r?\n)*)+", re.IGNORECASE)
 _MESSAGE_HEADERS = re.compile(rb"^(?:from|date|message-id|received|mime-version):", re.IGNORECASE | re.MULTILINE)
 

@@ -32,9 +32,9 @@ def buffered(file: Any) -> BufferedReader:
     return BufferedReader(file, _BUFFER_BYTES)
 
 
-def whole(file: BinaryIO, where: str) -> bytes:
-    """All that is left of a file. Raises UnreadableArticle where that is too much, or nothing."""
-    data = bytearray()
+def whole(file: BinaryIO, where: str, start: bytes = b"") -> bytes:
+    """A file of which `start` has been read. Raises UnreadableArticle where it is too much, or nothing."""
+    data = bytearray(start)
     while piece := file.read(_PIECE_BYTES):  # asked for all at once, room would be made for the largest file there is
         data += piece
         if len(data) > MAX_FILE_BYTES:

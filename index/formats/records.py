@@ -5,7 +5,7 @@ format.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from index.article import make_article
 from index.errors import InvalidInput, UnreadableArticle
@@ -23,7 +23,7 @@ def read(text: str, where: str) -> Iterator[Item]:
         if len([line for line in lines if line.strip()]) == 1 or not any(map(_is_object, lines)):
             yield UnreadableArticle(where, f"it is no valid JSON: {error}")
             return
-        yield from _read_lines(lines, where)
+        yield from read_lines(lines, where)
         return
     records = _records(whole)
     if records is None:
@@ -57,7 +57,8 @@ def article_of(record: object, where: str) -> Item:
         return UnreadableArticle(where, str(error))
 
 
-def _read_lines(lines: list[str], where: str) -> Iterator[Item]:
+def read_lines(lines: Iterable[str], where: str) -> Iterator[Item]:
+    """The articles of records that stand a line each; a line may have its end."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

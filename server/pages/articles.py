@@ -119,7 +119,7 @@ async def remove_article(request: Request, service: ServiceOf) -> Response:
 def _records(data: bytes, name: str) -> list[Record]:
     """The articles of a file. Raises UnreadableArticle for the first that cannot be read: then nothing is added."""
     format = format_of(name, data)
-    if format.module == "records":
+    if format.module in ("records", "lines"):
         check_tokens(data)
     records: list[Record] = []
     for item in read(data, name, format, _LIMITS):
