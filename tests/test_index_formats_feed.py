@@ -59,7 +59,7 @@ class TestDialects:
         assert ferry.published == "2023-07-30T13:00:00Z"
         assert str(picture) == "x, entry 3: the article has no text"
         assert isinstance(note, Article)
-        assert (note.id, note.title, note.url, note.published) == ("note-1", None, None, None)
+        assert (note.id, note.title, note.url, note.published) == ("https://www.post.example/#note-1", None, None, None)
         assert note.authors == ("Jo Lund",)
 
     def test_atom(self) -> None:
@@ -112,7 +112,7 @@ class TestDialects:
             "tags": ["bridges", "saltgate"],
         }
         assert isinstance(note, Article)
-        assert (note.id, note.text) == ("2", "A note, with a < in it.\nAnd a second line.")
+        assert (note.id, note.text) == ("https://notes.example/#2", "A note, with a < in it.\nAnd a second line.")
         assert (note.authors, note.metadata) == (("Jo Lund",), {"language": "en-GB"})
         assert str(picture) == "x, entry 3: the article has no text"
         assert str(nothing) == "x, entry 4: it is no JSON object"

@@ -64,7 +64,7 @@ def _xml_record(entry: Any, feed: Any) -> Mapping[str, object]:
     published, updated = _dates(entry)
     return _record(
         text=next(filter(None, map(_text, contents)), ""),
-        id=None if link else entry.get("id"),
+        id=_id(entry.get("id"), link, feed.feed.get("link") or feed.feed.get("title")),
         url=link,
         title=_text(entry.get("title_detail") or {}),
         published=published,
@@ -102,6 +102,14 @@ def _record(**fields: object) -> Mapping[str, object]:
     return {name: value for name, value in fields.items() if value or name == "text"}
 
 
+def _id(own: object, link: str | None, home: object) -> str | None:
+    """None where the link makes the id. One that only this feed knows, such as a number, gets the feed's home before
+    it: another feed has the same."""
+    if link or not own:
+        return None
+    return f"{own}" if not home or ":" in f"{own}" else f"{home}#{own}"
+
+
 def _is_text(content: Mapping[str, str]) -> bool:
     return content.get("type", "text/html").startswith("text/") or content.get("type") == "application/xhtml+xml"
 
@@ -136,7 +144,7 @@ def _json_record(entry: object, feed: Mapping[str, object]) -> object:
     link = absolute(_string(entry.get("url")))
     return _record(
         text=text_of(html) or plain or summary,
-        id=None if link else entry.get("id"),
+        id=_id(entry.get("id"), link, feed.get("home_page_url") or feed.get("title")),
         url=link,
         title=entry.get("title"),
         published=entry.get("date_published") or entry.get("date_modified"),
