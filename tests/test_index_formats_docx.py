@@ -147,6 +147,13 @@ class TestFacts:
         assert one(made(paragraph("Floods", "Heading1") + paragraph("They rose."))).title == "Floods"
         assert one(made(paragraph("They rose."))).title is None
 
+    def test_title_from_a_paragraph_in_the_style_of_one(self) -> None:
+        styles = (
+            f'<w:styles {W}><w:style w:type="paragraph" w:styleId="Titel"><w:name w:val="Title"/></w:style></w:styles>'
+        )
+        body = paragraph("By Ann Example") + paragraph("Floods", "Titel")
+        assert one(made(body, **{"word/styles.xml": styles})).title == "Floods"
+
     def test_title_that_is_none_gives_way(self) -> None:
         body = paragraph("Floods", "Heading1")
         assert one(made(body, "<dc:title>Document1</dc:title>")).title == "Floods"

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from index import pages
 from index.article import Article, make_article
 from index.errors import UnreadableArticle
-from index.formats import pdf
+from index.formats import layout, pdf
 from index.formats.format import Item
 from index.formats.hyphens import joined, words_of
+from index.formats.layout import Line
 from index.formats.titles import sensible
 from index.pages import page_of
 from index.passage import Splitter, sentences
@@ -441,11 +442,47 @@ class TestParagraphs:
     def test_where_they_end(self, lines: list[Placed], text: str) -> None:
         assert one(made(lines)).text == text
 
+    def test_item_goes_on_with_an_indent(self) -> None:
+        item = [(50.0, 500.0, "• The raft was towed out on the lake at dawn."), (60.0, 488.0, "It came back at dusk.")]
+        assert one(made(item)).text == "• The raft was towed out on the lake at dawn. It came back at dusk."
+
+    def test_last_line_of_a_page_that_had_room_ends_its_paragraph(self) -> None:
+        first = [(50.0, 100.0, "The words of the first page go on to its end, which is."), (50.0, 60.0, "Summary")]
+        assert one(made(first, column(50, "The words of the next page."))).text == (
+            "The words of the first page go on to its end, which is.\n\nSummary\n\nThe words of the next page."
+        )
+
     def test_words_that_stand_apart_without_a_space(self) -> None:
         assert one(made([(50, 500, "Grey"), (76, 500, "Heron"), (110, 500, "sails.")])).text == "Grey Heron sails."
 
     def test_a_letter_on_its_own_is_part_of_its_word(self) -> None:
         assert one(made([(50, 500, "Gre"), (67.8, 500, "y Heron")])).text == "Grey Heron"
+
+
+def line(text: str, left: float, top: float, size: float = 10, width: float = 100) -> Line:
+    return Line(text, left, top, left + width, top + size, size)
+
+
+class TestLayout:
+    def test_words_written_from_right_to_left_keep_the_order_of_the_file(self) -> None:
+        words = [line("הספינה", 300, 50, width=40), line("פגעה", 267, 50, width=30), line("בקיר", 234, 50, width=30)]
+        assert [piece.text for piece in layout.pieces(words)] == ["הספינה פגעה בקיר"]
+
+    NOTES = (line("1 Layers thinner than a", 50, 80, 8), line("millimetre were not counted.", 50, 90, 8))
+
+    def test_small_print_under_the_text_is_notes(self) -> None:
+        body = [line("The layers cluster", 50, 50), line("in four periods.", 50, 62)]
+        assert layout.notes_apart([*body, *self.NOTES], 10) == (body, list(self.NOTES))
+        assert [[part.text for part in note] for note in layout.note_paragraphs(self.NOTES)] == [
+            ["Layers thinner than a", "millimetre were not counted."]
+        ]
+
+    def test_small_print_that_is_a_whole_column_is_text(self) -> None:
+        assert layout.notes_apart(self.NOTES, 10) == (list(self.NOTES), [])
+
+    def test_small_print_without_a_mark_is_text(self) -> None:
+        lines = [line("The layers cluster.", 50, 50), line("Photograph by Ann Example", 50, 80, 8)]
+        assert layout.notes_apart(lines, 10) == (lines, [])
 
 
 class TestHyphens:

@@ -313,7 +313,7 @@ def _is_new(before: Line, line: Line, pitch: float) -> bool:
     if (ended or roomy) and _NUMBER.match(line.text):
         return True
     if (ended or roomy) and line.left - before.left > _INDENT * line.size:
-        return not _is_item(before) and not _are_centred(before, line)
+        return not _is_item(before)
     return ended and roomy
 
 
