@@ -8,9 +8,10 @@ from index.errors import InvalidInput
 MAIN = "main"
 """The collection in the library's own directory."""
 
-_FOLDER = "collections"
+FOLDER = "collections"
+"""Below it each has a directory, or what stands for one, of its name."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
 
 def collection_path(library: Path, name: str) -> Path:
@@ -20,14 +21,14 @@ def collection_path(library: Path, name: str) -> Path:
     Raises InvalidInput where the name is none.
     """
     check_collection_name(name)
-    return library if name == MAIN else library / _FOLDER / name
+    return library if name == MAIN else library / FOLDER / name
 
 
 def check_collection_name(name: str) -> None:
     """Raises InvalidInput where it is none."""
     if not is_collection_name(name):
         raise InvalidInput(
-            f"{name!r} is no name of a collection; take up to 64 small letters, digits, - and _, the first no sign"
+            f"{name!r} is no name of a collection; take up to 64 small letters, digits and _, the first no _"
         )
 
 
@@ -37,5 +38,5 @@ def is_collection_name(name: str) -> bool:
 
 def collection_names(library: Path) -> list[str]:
     """Those there are, the main one first."""
-    found = (library / _FOLDER).iterdir() if (library / _FOLDER).is_dir() else ()
+    found = (library / FOLDER).iterdir() if (library / FOLDER).is_dir() else ()
     return [MAIN, *sorted(path.name for path in found if path.is_dir() and is_collection_name(path.name))]

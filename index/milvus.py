@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from index.base import AnyLibrary, Candidates
+from index.collection import FOLDER
 from index.embed import Embedder, Vectors
 from index.errors import LibraryNotFound, PullquoteError
 from index.filter import Filter
@@ -11,10 +12,19 @@ from index.lexical import Terms
 from index.milvus_address import MilvusAddress
 from index.milvus_client import Milvus
 from index.milvus_rows import QUESTION_WEIGHT, passages_filter, question_words
-from index.milvus_store import MilvusStore
+from index.milvus_store import MilvusStore, library_names
 
 _LOOKED_AT = 4
 """Times as many passages as wanted are kept in view while the graph of vectors is walked (its `ef`)."""
+
+
+def collections_in(address: MilvusAddress, token: str | None = None) -> list[str]:
+    """The names of the collections of a library, the main one left out. Raises LibraryBusy, LibraryUnreachable."""
+    milvus = Milvus(address, token)
+    try:
+        return library_names(milvus, f"{address.name}__{FOLDER}__")
+    finally:
+        milvus.close()
 
 
 class MilvusLibrary(AnyLibrary):

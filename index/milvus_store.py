@@ -50,6 +50,15 @@ _TRIES = 5
 """How often an article is looked up that is replaced meanwhile."""
 
 
+_RECORDS = "_records"
+
+
+def library_names(milvus: Milvus, prefix: str) -> list[str]:
+    """What the names of libraries go on with that begin so."""
+    ours = [name for name in milvus.collections() if name.startswith(prefix) and name.endswith(_RECORDS)]
+    return [name.removeprefix(prefix).removesuffix(_RECORDS) for name in ours]
+
+
 class MilvusStore:
     """As `Store`, in the two collections whose names begin with `name`. A passage's key is the number that its digits
     in Milvus say. Any number of processes may read and write."""
@@ -58,7 +67,7 @@ class MilvusStore:
         """Raises LibraryNotFound."""
         self._milvus = milvus
         self._where = where
-        self._records, self.passage_rows = f"{name}_records", f"{name}_passages"
+        self._records, self.passage_rows = f"{name}{_RECORDS}", f"{name}_passages"
         self._terms = Terms()
         self._latest = 0
         self._searchable = False

@@ -1,5 +1,6 @@
 """`pullquote keys`: who may use the server; and `pullquote collections`: what they may be let into."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +9,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from index.collection import collection_names, collection_path
-from index.errors import InvalidInput
-from index.library import DATABASE, Library
+from index.collection import collection_path
+from index.errors import InvalidInput, LibraryNotFound
 from index.milvus_address import milvus_address
 from qa import cli_show as show
-from qa.cli_options import JSONOption, KeysOption, WholeLibraryOption, err, out, print_json
+from qa.cli_options import (
+    JSONOption,
+    KeysOption,
+    WholeLibraryOption,
+    err,
+    names_of_collections,
+    open_articles,
+    out,
+    print_json,
+)
 from server.keys import KEYS, MAX_PER_MINUTE, PER_MINUTE, Key, KeyFile, Right
 
 app = typer.Typer(
@@ -75,11 +84,10 @@ def collections(library: WholeLibraryOption, as_json: JSONOption = False) -> Non
 
     One is made by adding to it: `pullquote --collection press add FILES`. The server has it at `/c/press/`.
     """
-    for name in collection_names(library):
-        path = collection_path(library, name)
-        if (path / DATABASE).is_file():
-            with Library(path) as opened:
-                articles, passages = opened.counts()
+    for name in names_of_collections(library):
+        # before anything was added to it, a library may have collections, but nothing else
+        with suppress(LibraryNotFound), open_articles(collection_path(library, name)) as opened:
+            articles, passages = opened.counts()
             if as_json:
                 print_json({"name": name, "articles": articles, "passages": passages})
             else:

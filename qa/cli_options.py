@@ -19,7 +19,7 @@ from index.errors import InvalidInput, LibraryNotFound
 from index.filter import Filter
 from index.library import AnyLibrary
 from index.milvus_address import milvus_address
-from index.opening import open_at
+from index.opening import collections_at, open_at
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder
@@ -124,6 +124,11 @@ UntilOption = Annotated[str | None, typer.Option("--until", metavar="DATE", help
 def open_articles(library: Path, embedder: Embedder | None = None, *, create: bool = False) -> AnyLibrary:
     """The library wherever it is kept; without an embedder it can list, show, verify and remove."""
     return open_at(library, embedder, token=os.environ.get(_TOKEN), create=create)
+
+
+def names_of_collections(library: Path) -> list[str]:
+    """Those of a library wherever it is kept."""
+    return collections_at(library, token=os.environ.get(_TOKEN))
 
 
 def open_library(

@@ -8,12 +8,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from index.collection import collection_names, collection_path
+from index.collection import collection_path
 from index.errors import InvalidInput
 from index.library import AnyLibrary
+from index.milvus_address import milvus_address
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.cli_keys import key_file
-from qa.cli_options import EmbedderOption, KeysOption, ReaderOption, RuntimeOption, WholeLibraryOption, open_library
+from qa.cli_options import (
+    EmbedderOption,
+    KeysOption,
+    ReaderOption,
+    RuntimeOption,
+    WholeLibraryOption,
+    names_of_collections,
+    open_library,
+)
 from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
 
@@ -48,12 +57,13 @@ def serve(
     """
     from server.access import is_loopback  # here, so that other commands do not wait for a web framework
     from server.app import create_app
-    from server.collections import Shelf
+    from server.collections import Remembered, Shelf
     from server.log import logging_to
     from server.run import run
 
-    known = key_file(library, keys, always=not is_loopback(host))
-    if known.always and not known.keys():
+    public, remote = not is_loopback(host), milvus_address(library) is not None
+    known = None if remote and keys is None and not public else key_file(library, keys, always=public)
+    if public and not (known and known.keys()):
         raise InvalidInput(f"to listen on {host} there must be a key; make one with: pullquote keys add NAME")
     folder, one = reader_folder(reader), load_reader(reader, runtime)
     with ExitStack() as open_libraries:
@@ -64,7 +74,8 @@ def serve(
             return load(found, one, calibration), found, calibration.hits
 
         ask, main, hits = opened(library)
-        shelf = Shelf(partial(collection_names, library), lambda name: opened(collection_path(library, name)))
+        names = partial(names_of_collections, library)
+        shelf = Shelf(Remembered(names) if remote else names, lambda name: opened(collection_path(library, name)))
         app = create_app(ask, main, hits=hits, keys=known, shelf=shelf, origins=allow_origin or ())
 
         def warm_up() -> None:

@@ -1,20 +1,44 @@
 """What each collection is served by."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Lock, Thread
+from time import monotonic
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
 from index.collection import MAIN, check_collection_name, is_collection_name
-from index.errors import InvalidInput
+from index.errors import InvalidInput, PullquoteError
 from index.library import AnyLibrary
 from qa.answer import Ask
 from server.errors import declared
 from server.responses import CollectionJSON, CollectionsJSON
 from server.service import Service, ServiceOf
 from server.visit import VISIT
+
+
+class Remembered:
+    """Names that take time to find: what is known is told at once, and found anew beside where it has grown old."""
+
+    def __init__(self, find: Callable[[], list[str]]) -> None:
+        """Finds them a first time, and raises what that raises."""
+        self._find = find
+        self._names, self._at = find(), monotonic()
+
+    def __call__(self) -> list[str]:
+        if monotonic() - self._at > _OLD_SECONDS:
+            self._at = monotonic()
+            Thread(target=self._anew, daemon=True).start()
+        return self._names
+
+    def _anew(self) -> None:
+        with suppress(PullquoteError):  # whoever wants an article is told
+            self._names = self._find()
+
+
+_OLD_SECONDS = 5.0
 
 MAX_COLLECTIONS = 1_000
 """Each that was asked once is kept open, with its indexes in memory."""
@@ -45,7 +69,8 @@ class Collections:
 
     def names(self) -> list[str]:
         """The main one first."""
-        return self._shelf.names() if self._shelf else [MAIN]
+        found = self._shelf.names() if self._shelf else [MAIN]
+        return [*found, *sorted(self._services.keys() - set(found))]
 
     def opened(self, name: str) -> Service | None:
         """As `service`, but at once: None also where it was not asked for yet."""
@@ -82,7 +107,7 @@ class Collections:
         return replace(self.main, ask=ask, library=library, hits=hits)
 
 
-Name = Annotated[str, Path(description="Up to 64 small letters, digits, `-` and `_`.")]
+Name = Annotated[str, Path(description="Up to 64 small letters, digits and `_`.")]
 
 router = APIRouter(tags=["collections"])
 
