@@ -17,6 +17,7 @@ from qa import (
     cli_bench,
     cli_copy,
     cli_eval,
+    cli_feed,
     cli_feedback,
     cli_keep,
     cli_keys,
@@ -141,6 +142,7 @@ app.command("restore")(cli_keep.restore)
 app.command("reindex")(cli_keep.reindex)
 app.command("compact")(cli_keep.compact)
 app.command("copy")(cli_copy.copy_library)
+app.add_typer(cli_feed.app, name="feed")
 app.add_typer(cli_feedback.app, name="feedback")
 app.add_typer(cli_keys.app, name="keys")
 app.command("collections")(cli_keys.collections)

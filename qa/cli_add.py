@@ -1,4 +1,4 @@
-"""`pullquote add`: files and pages to articles to the library, with progress and an account of what was left out and why."""
+"""`pullquote add`: files and pages to articles to the library, with progress and an account of what was left out."""
 
 import shutil
 import sys

@@ -148,7 +148,7 @@ class Fetcher:
         if site not in self._rules:
             self._rules[site] = self._asked_rules(site, deadline)
         if isinstance(rules := self._rules[site], NotFetched):
-            raise Unusable(f"its robots.txt cannot be had, without which nothing is fetched: {rules.reason}")
+            raise Unusable(f"its robots.txt cannot be had: {rules.reason}")
         return rules
 
     def _asked_rules(self, site: str, deadline: Deadline) -> Rules | NotFetched:
