@@ -83,7 +83,7 @@ def article(item: Article) -> RenderableType:
     if item.authors:
         facts.add_row(Text("authors", style="dim"), Text(_safe(", ".join(item.authors))))
     for name, value in item.metadata.items():
-        facts.add_row(Text(_safe(name), style="dim"), Text(_safe(str(value))))
+        facts.add_row(Text(_safe(name), style="dim"), Text(_shortened(str(value))))
     facts.add_row(Text("sha256", style="dim"), Text(item.sha256))
     return Group(facts, "", Text(_safe(item.text)))
 

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import itertools
 import json
 import os
 import re
@@ -16,10 +17,12 @@ from typing import Any, ClassVar
 
 import pytest
 from conftest import Ran, Run
+from rich.progress import Progress
 
 from index import base
 from index.embed import Embedder, Runtime
-from index.library import DATABASE, Library
+from index.formats import read_file
+from index.library import DATABASE, Library, Outcome
 from index.lock import write_lock
 from index.passage import Passage
 from qa import answer as answering
@@ -119,6 +122,56 @@ def test_add_standard_input(run: Run, given: str, arguments: tuple[str, ...], te
     assert (ran.code, ran.out) == (0, "1 added, 0 replaced, 0 unchanged\n")
     [article] = run("list", "--json").lines
     assert run("show", article["id"], "--json").lines[0]["text"] == text
+
+
+def test_add_tables_by_columns_that_are_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,summary\nBridge,The bridge was shut.\n")
+    failed = run("add", str(tmp_path))
+    assert (failed.code, failed.out) == (1, "0 added, 0 replaced, 0 unchanged\n")
+    assert failed.err.endswith(
+        "a.csv: none of its columns looks like the text of articles; say which to take, as in --columns text=COLUMN."
+        " It has: 'name', 'summary'\n"
+    )
+    assert run("add", str(tmp_path), "--columns", "text=summary,title=name").out.startswith("1 added")
+    assert [article["title"] for article in run("list", "--json").lines] == ["Bridge"]
+
+
+def test_format_is_for_files_that_are_named(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "news" / "a.dat"
+    file.parent.mkdir()
+    file.write_text("# Bridge\n\nIt was shut.")
+    assert run("add", str(file.parent), "--format", "markdown").err == "skipped 1 files of no known format: 1 × .dat\n"
+    assert run("add", str(file), "--format", "markdown").out.startswith("1 added")
+    assert [article["title"] for article in run("list", "--json").lines] == ["Bridge"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--format", "word"), "there is no format 'word'; there are: archive, docx, epub, feed, html, lines, mail,"),
+        (("--columns", "body=text"), "'body=text' names no column; write FIELD=COLUMN with one of the fields text, id"),
+    ],
+)
+def test_add_with_what_makes_no_sense(run: Run, files: Path, arguments: tuple[str, ...], reason: str) -> None:
+    ran = run("add", str(files), *arguments)
+    assert (ran.code, ran.out) == (64, "")
+    assert ran.err.startswith(f"error: {reason}")
+
+
+def test_progress_is_told_by_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "A."}\n' * 100_000)
+    (tmp_path / "b.json").write_text('[{"text": "A."}, 7, {"text": "B."}]')
+    progress = Progress()
+    account = cli_add._Account(progress)
+    account.expect(1_000)
+    for file, size in (("a.jsonl", 600), ("b.json", 300)):
+        done = [progress.tasks[0].completed]
+        for article in account.take(read_file(tmp_path / file, reached=account.reach), size):
+            account.acknowledge(article, Outcome.ADDED)
+            done.append(progress.tasks[0].completed)
+        steps = [after - before for before, after in itertools.pairwise(done)]
+        assert max(steps) <= 200  # not all at once
+    assert progress.tasks[0].completed == pytest.approx(900)
 
 
 def test_add_what_cannot_be_read_with_what_can(run: Run, files: Path) -> None:
@@ -246,6 +299,16 @@ def test_show(filled: Run) -> None:
         "",
         text,
     ]
+
+
+def test_show_leaves_out_what_is_long_of_the_metadata(run: Run, files: Path) -> None:
+    pages = {str(start): str(start // 5 + 1) for start in range(0, 900, 5)}
+    (files / "paged.jsonl").write_text(json.dumps({"id": "paged", "text": "Words. " * 150, "pages": pages}) + "\n")
+    run("add", str(files / "paged.jsonl"))
+    shown = run("show", "paged").out.partition("sha256")[0]
+    assert "'5': '2'" in shown
+    assert shown.rstrip().endswith(" …")
+    assert run("show", "paged", "--json").lines[0]["metadata"] == {"pages": pages}
 
 
 def test_show_as_json(filled: Run) -> None:

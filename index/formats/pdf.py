@@ -140,12 +140,13 @@ def _letters(text: pypdfium2.PdfTextPage) -> Iterator[list[_Letter]]:
     """The letters of each word; where the file writes no space, a gap is one."""
     word: list[_Letter] = []
     box = raw.FS_RECTF()
+    handle = text.raw  # pypdfium2 would look for it at each call
     for index in range(text.count_chars()):
-        code = raw.FPDFText_GetUnicode(text, index)
+        code = raw.FPDFText_GetUnicode(handle, index)
         if code not in _SPACES:
-            raw.FPDFText_GetLooseCharBox(text, index, box)
+            raw.FPDFText_GetLooseCharBox(handle, index, box)
             letter = _Letter(index, code, box.left, box.bottom, box.right, box.top)
-            if word and letter.left - word[-1].right > _SPACE * _height(letter):
+            if word and letter.left - word[-1].right > _SPACE * (letter.top - letter.bottom):
                 yield word
                 word = []
             word.append(letter)
@@ -185,12 +186,14 @@ def _size(text: pypdfium2.PdfTextPage, index: int) -> float:
 
 def _turned(word: Line, turn: int) -> Line:
     """The word on the page turned so that it is read from left to right."""
+    if turn == 0:
+        return word
     left, top, right, bottom = word.left, word.top, word.right, word.bottom
     if turn == 3:  # pdfium counts clockwise: upwards
         left, top, right, bottom = -bottom, left, -top, right
     elif turn == 2:
         left, top, right, bottom = -right, -bottom, -left, -top
-    elif turn == 1:
+    else:
         left, top, right, bottom = top, -right, bottom, -left
     return replace(word, left=left, top=top, right=right, bottom=bottom)
 
