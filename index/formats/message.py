@@ -1,7 +1,8 @@
 """What a parser says to the process that it works for: JSON, a line each, so that nothing of it is ever executed."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from inspect import signature
 
 from index.article import MAX_CHARACTERS, Article, make_article
 from index.errors import InvalidInput, UnreadableArticle
@@ -11,7 +12,7 @@ from index.formats.parts import Path
 MAX_LINE_BYTES = 8 * MAX_CHARACTERS
 """The longest article, with every character as an escape, and room for what is known about it."""
 
-_FIELDS = [field.name for field in fields(Article)]
+_FIELDS = list(signature(make_article).parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def to_line(message: Message) -> bytes:
 def from_line(line: bytes) -> Message:
     """The message of a line. An article is made anew, whatever the parser took for one.
 
-    Raises ValueError, TypeError, KeyError or RecursionError where it is none.
+    Raises ValueError, TypeError, KeyError, AttributeError or RecursionError where it is none.
     """
     kind, content = json.loads(line.decode(errors="surrogatepass"))
     if kind == "Article":
@@ -58,4 +59,6 @@ def from_line(line: bytes) -> Message:
         return UnreadableArticle(str(content["where"]), str(content["reason"]))
     if kind == "Begun":
         return Begun(tuple(map(int, content["path"])), str(content["where"]))
-    return Done()
+    if kind == "Done":
+        return Done()
+    raise ValueError

@@ -85,7 +85,7 @@ class Parser:
         line = self._line(descriptor)
         try:
             return from_line(line)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise _Ended("its parser has said what nobody understands") from None
 
     def _line(self, descriptor: int) -> bytes:
