@@ -60,6 +60,11 @@ class MilvusLibrary(AnyLibrary):
         super().__init__(where, store, embedder)
         self._terms = Terms()
 
+    @property
+    def store(self) -> MilvusStore:
+        """What it is kept in, for whoever checks that."""
+        return self._store
+
     def close(self) -> None:
         self._store.close()
 

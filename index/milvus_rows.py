@@ -15,7 +15,8 @@ from index.milvus_client import STRING_BYTES, Row
 from index.passage import Passage
 
 VERSION_DIGITS = 24
-"""16 for its nanosecond, 8 at random for what others write in the same."""
+RANDOM_DIGITS = 8
+"""Of them, for what others write in the same nanosecond, which the other digits say."""
 
 _PLACE_DIGITS = 6
 """Of a piece's or a passage's place in its version, whose key ends in them."""
@@ -164,6 +165,16 @@ def feedback_key(key: int) -> str:
 def passage_key(key: int) -> str:
     """The digits of a passage's number."""
     return f"{key:0{VERSION_DIGITS + _PLACE_DIGITS}x}"
+
+
+def version_of(key: str) -> str:
+    """The version that the key of a piece or a passage begins with."""
+    return key.removeprefix("p")[:VERSION_DIGITS]
+
+
+def moment_of(version: str) -> int:
+    """The nanosecond in which it was begun."""
+    return int(version[: VERSION_DIGITS - RANDOM_DIGITS], 16)
 
 
 def digest(text: str) -> str:

@@ -20,18 +20,21 @@ from index.feedback import Feedback, feedback_of, feedback_row
 from index.lexical import Terms
 from index.milvus_client import STRING_BYTES, Milvus, Row
 from index.milvus_rows import (
+    RANDOM_DIGITS,
     VERSION_DIGITS,
     ArticleRow,
     article_key,
     article_row_of,
     digest,
     feedback_key,
+    moment_of,
     passage_key,
     passage_row,
     passages_schema,
     record,
     records_schema,
     setting_key,
+    version_of,
 )
 from index.passage import Passage
 from index.schema import article_checksum, feedback_checksum
@@ -146,8 +149,7 @@ class MilvusStore:
 
     def article_checksums(self) -> dict[str, str]:
         """By id, in the order they came in: two articles with the same are equal."""
-        rows = [article_row_of(row["value"]) for row in self._milvus.rows(self._records, _ARTICLES, ["value"])]
-        return {row.id: row.checksum for row in sorted(rows, key=lambda row: row.version)}
+        return {row.id: row.checksum for row in self.article_rows()}
 
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages, of these also what is being written or was left unfinished."""
@@ -211,6 +213,36 @@ class MilvusStore:
         for name, value in settings.items():
             self._note(setting_key(name), "setting", [name, value])
 
+    # Checking
+
+    def article_rows(self) -> list[ArticleRow]:
+        """Of all articles, in the order they came in."""
+        rows = [article_row_of(row["value"]) for row in self._milvus.rows(self._records, _ARTICLES, ["value"])]
+        return sorted(rows, key=lambda row: row.version)
+
+    def damaged(self, rows: Sequence[ArticleRow]) -> list[ArticleRow]:
+        """Those whose article is not what was stored."""
+        contents = {row.version: content for row, content in self._contents(rows)}
+        return self._still(rows, [row for row in rows if not self._is_sound(row, contents.get(row.version, ""))])
+
+    def bare(self, rows: Sequence[ArticleRow]) -> list[ArticleRow]:
+        """Those that name passages which are not there."""
+        found = self._passages([key for row in rows for key in row.passage_keys], ["start"])
+        return self._still(rows, [row for row in rows if any(key not in found for key in row.passage_keys)])
+
+    def unnamed(self, before: int) -> list[str]:
+        """The keys of pieces and passages that no article's row names, written before this nanosecond."""
+        found = [row["key"] for row in self._milvus.rows(self._records, 'kind == "piece"', ["key"])]
+        found += [row["key"] for row in self._milvus.rows(self.passage_rows, "", ["key"])] if self.searchable else []
+        named = {row.version for row in self.article_rows()}  # read last: what is named by now was found before
+        return [key for key in found if (version := version_of(key)) not in named and moment_of(version) < before]
+
+    def delete_unnamed(self, keys: Sequence[str]) -> None:
+        """What `unnamed` has found."""
+        self._milvus.delete(self._records, keys)
+        if self.searchable:
+            self._milvus.delete(self.passage_rows, keys)
+
     # Within
 
     def _written(self, item: Indexed) -> ArticleRow:
@@ -237,7 +269,7 @@ class MilvusStore:
     def _version(self) -> str:
         """Later than all before, of whoever's clocks are right."""
         self._latest = max(self._latest + 1, time.time_ns())
-        return f"{self._latest:016x}{token_hex((VERSION_DIGITS - 16) // 2)}"
+        return f"{self._latest:0{VERSION_DIGITS - RANDOM_DIGITS}x}{token_hex(RANDOM_DIGITS // 2)}"
 
     def _make_searchable(self, dimensions: int) -> None:
         if not self.searchable:
@@ -285,6 +317,17 @@ class MilvusStore:
         if article_checksum(*values) != row.checksum:
             raise self._damaged(row.id)
         return article_of(values)
+
+    def _is_sound(self, row: ArticleRow, content: str) -> bool:
+        try:
+            self._article(row, content)
+        except ArticleDamaged:
+            return False
+        return True
+
+    def _still(self, rows: Sequence[ArticleRow], some: Sequence[ArticleRow]) -> list[ArticleRow]:
+        """Those of some that were not replaced or removed since the rows were read."""
+        return [row for row in self._rows([one.key for one in some]) if row in rows]
 
     def _damaged(self, id: str) -> ArticleDamaged:
         return ArticleDamaged(f"the article {id!r} in {self._where} is not what was stored; add it again")

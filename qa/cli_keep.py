@@ -20,10 +20,22 @@ from index.errors import ModelNotFound
 from index.files import database, kept_files, size
 from index.finding import Finding, Kind
 from index.library import Library
+from index.milvus_address import milvus_address
 from index.reindex import reindex as reindex_library
 from index.salvage import embedder_name
 from qa import cli_show as show
-from qa.cli_options import DirectoryOption, EmbedderOption, JSONOption, RuntimeOption, Stoppable, err, out, print_json
+from qa.cli_options import (
+    DirectoryOption,
+    EmbedderOption,
+    JSONOption,
+    LibraryOption,
+    RuntimeOption,
+    Stoppable,
+    err,
+    open_articles,
+    out,
+    print_json,
+)
 
 _DAMAGED = 65
 _NOT_MENDED = 1
@@ -32,7 +44,7 @@ _STYLES = {Kind.TRUTH: ("damaged", "bold red"), Kind.DERIVED: ("error", "red"), 
 
 
 def doctor(
-    library: DirectoryOption,
+    library: LibraryOption,
     mend: Annotated[bool, typer.Option("--repair", help="Mend what can be made again from the articles.")] = False,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -48,9 +60,15 @@ def doctor(
     not mended.
     """
     with err.status("Checking …") as status:
-        loaded = _embedder_for(library, embedder, runtime)
-        examine = repair if mend else check
-        report = examine(library, loaded, lambda text: status.update(f"Checking: {text} …"))
+
+        def tell(text: str) -> None:
+            status.update(f"Checking: {text} …")
+
+        if milvus_address(library):
+            report = _milvus_report(library, mend, tell)
+        else:
+            examine = repair if mend else check
+            report = examine(library, _embedder_for(library, embedder, runtime), tell)
     if as_json:
         print_json({"library": str(library), **_report_json(report)})
     else:
@@ -169,6 +187,13 @@ def compact(
         out.print(f"{_megabytes(before)} before, {_megabytes(after)} after")
     for path in kept_files(library):
         err.print(show.safe(f"{path} is kept, with all that is in it; remove it if nobody needs it"), soft_wrap=True)
+
+
+def _milvus_report(library: Path, mend: bool, tell: Callable[[str], None]) -> Report:
+    with open_articles(library) as opened:
+        from index.milvus_doctor import check_milvus  # as `open_at` does, which has told whoever lacks the extra
+
+        return check_milvus(opened, mend=mend, tell=tell)
 
 
 def _embedder_for(library: Path, name: str | None, runtime: Runtime | None) -> Embedder | None:

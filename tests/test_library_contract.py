@@ -15,9 +15,10 @@ from socket import socket
 import pytest
 from conftest import Add, ToyEmbedder
 
-from index import base, milvus_store
+from index import base, milvus_doctor, milvus_rows, milvus_store
 from index.article import Article, make_article
 from index.base import AnyLibrary
+from index.doctor import Report
 from index.embed import Embedder
 from index.errors import (
     ArticleDamaged,
@@ -31,10 +32,12 @@ from index.errors import (
 )
 from index.feedback import Place, Verdict, make_feedback
 from index.filter import Filter
+from index.finding import Kind
 from index.library import Library, Outcome, Validity
 from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
 from index.milvus_client import Milvus
+from index.milvus_doctor import check_milvus
 
 ADDED, REPLACED, UNCHANGED = Outcome.ADDED, Outcome.REPLACED, Outcome.UNCHANGED
 CLUSTER = os.environ.get("PULLQUOTE_TEST_MILVUS")
@@ -451,6 +454,53 @@ class TestNeverHalf:
             full.article("chess")
         assert add(full, articles[1]) == [("chess", ADDED)]
         assert full.article("chess") == articles[1]
+
+
+@milvus
+class TestDoctor:
+    @pytest.fixture
+    def store(self, full: AnyLibrary) -> milvus_store.MilvusStore:
+        assert isinstance(full, MilvusLibrary)
+        return full.store
+
+    def test_all_is_well(self, full: AnyLibrary) -> None:
+        assert check_milvus(full) == Report((), (), (), 4, 4)
+
+    def test_what_is_damaged(self, full: AnyLibrary, store: milvus_store.MilvusStore) -> None:
+        rows = {row.id: row for row in store.article_rows()}
+        store._milvus.delete(store._records, rows["chess"].piece_keys)
+        changed = milvus_rows.record(rows["ferry"].piece_keys[0], "piece", '["ferry"]', rows["ferry"].version)
+        store._milvus.upsert(store._records, [changed], 100)
+        store._milvus.delete(store.passage_rows, rows["bridge"].passage_keys)
+        report = check_milvus(full)
+        assert [(one.check, one.kind, one.message) for one in report.findings] == [
+            ("articles", Kind.TRUTH, "2 articles are not what was stored"),
+            ("passages", Kind.TRUTH, "1 articles have lost passages"),
+        ]
+        assert [sorted(hurt.id for hurt in one.articles) for one in report.findings] == [["chess", "ferry"], ["bridge"]]
+        assert (report.articles, report.passages) == (1, 1)
+
+    def test_what_interrupted_writing_has_left(
+        self,
+        full: AnyLibrary,
+        store: milvus_store.MilvusStore,
+        articles: list[Article],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        item = full.indexed("chess")
+        assert item is not None
+        store._written(item)
+        assert full.counts() == (4, 5)
+        assert check_milvus(full, mend=True).findings == ()  # somebody may be writing it
+        monkeypatch.setattr(milvus_doctor, "_UNFINISHED_SECONDS", 0)
+        said = "2 rows were left by writing that was interrupted; nobody reads them"
+        [finding] = check_milvus(full).findings
+        assert (finding.kind, finding.message) == (Kind.WARNING, said)
+        mended = check_milvus(full, mend=True)
+        assert (mended.findings, [one.message for one in mended.mended]) == ((), [said])
+        assert check_milvus(full) == Report((), (), (), 4, 4)
+        assert full.counts() == (4, 4)
+        assert ids(full) == ["bridge", "chess", "ferry", "kettle"]
 
 
 def test_what_was_acknowledged_survives_the_kill_of_the_server(tmp_path: Path, add: Add) -> None:

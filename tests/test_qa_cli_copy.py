@@ -172,7 +172,7 @@ class TestQuestions:
         assert message in refused.err
 
 
-@pytest.mark.parametrize("command", ["doctor", "backup b.db", "restore b.db", "reindex", "compact"])
+@pytest.mark.parametrize("command", ["backup b.db", "restore b.db", "reindex", "compact"])
 def test_what_is_done_to_files_is_not_done_to_milvus(run: Run, command: str) -> None:
     refused = run(*command.split(), library=MILVUS)
     assert refused.code == 64
