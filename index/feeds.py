@@ -143,11 +143,22 @@ class _Pages:
             found = [] if page is None else list(read_page(page))
         except NotFetched as error:
             found = [error]
-        yield from found
-        if any(isinstance(item, Article) for item in found):
+        articles = [item for item in found if isinstance(item, Article)]
+        yield from (_told_by(entry, item) if [item] == articles else item for item in found)
+        if articles:
             self.read.append(name)
         else:
             yield entry
+
+
+def _told_by(entry: Article, page: Article) -> Article:
+    """The one article of a page, with what it does not say of itself and the entry that links to it does."""
+    return replace(
+        page,
+        title=page.title or entry.title,
+        published=page.published or entry.published,
+        authors=page.authors or entry.authors,
+    )
 
 
 def _name(entry: Article) -> str:

@@ -1,7 +1,6 @@
 """`Fetcher`: pages and feeds out of the web, one after another, within limits and as their sites ask for it."""
 
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib import metadata
 
-from httpcore2 import NetworkError, ProtocolError, TimeoutException, default_ssl_context
+from httpcore2 import NetworkError, ProtocolError, TimeoutException
 from httpx2 import URL, InvalidURL
 
 from index.errors import InvalidInput, NotFetched
@@ -81,7 +80,6 @@ class Fetcher:
         self._limits = limits
         self._guard = guard
         self._sleep = sleep
-        self._tls: ssl.SSLContext = default_ssl_context()
         self._rules: dict[str, Rules | NotFetched] = {}
         self._visited: dict[str, float] = {}
         self._agent = f"{AGENT}/{metadata.version('pullquote')}"
@@ -130,7 +128,7 @@ class Fetcher:
         sent = {"User-Agent": self._agent, "Accept-Encoding": "gzip", "Connection": "close", **headers}
         for _ in range(1 + self._limits.redirects):
             check(url)
-            with opened(url, sent, network, self._tls) as response:
+            with opened(url, sent, network) as response:
                 if response.status not in _REDIRECTS or not (location := response.headers.get("location")):
                     yield url, response
                     return

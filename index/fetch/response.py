@@ -1,6 +1,5 @@
 """What a server answers: the status, the headers, and as much of the content as is wanted."""
 
-import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ class Response:
     def content(self, most: int) -> bytes:
         """All of it, unpacked. Raises Unusable where that is more than `most` bytes, however little came."""
         said = self.headers.get("content-length", "")
-        if said.isdecimal() and int(said[:20]) > most:
+        if said.isdecimal() and int(said) > most:
             raise _too_large(most)
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding in _GZIP:
@@ -45,12 +44,12 @@ class Response:
 
 
 @contextmanager
-def opened(url: URL, headers: Mapping[str, str], network: GuardedNetwork, tls: ssl.SSLContext) -> Iterator[Response]:
+def opened(url: URL, headers: Mapping[str, str], network: GuardedNetwork) -> Iterator[Response]:
     """The response to a GET. Raises Refused, and what httpcore2 does: TimeoutException where there is no time left."""
     target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     pairs = [(b"Host", url.netloc), *((name.encode(), value.encode("latin-1")) for name, value in headers.items())]
     with (
-        httpcore2.ConnectionPool(tls, network_backend=network, max_connections=1) as pool,
+        httpcore2.ConnectionPool(network_backend=network, max_connections=1) as pool,
         pool.stream("GET", target, headers=pairs) as response,
     ):
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
