@@ -28,7 +28,9 @@ class Article:
     """A text as it was extracted, never normalised afterwards. Make one with `make_article`.
 
     `published` is ISO 8601: a date (`2023-07-28`) or a UTC instant (`2023-07-28T09:30:00Z`), so that the order
-    of strings is the order in time. `origin` is the file that held this article and no other, if any.
+    of strings is the order in time. `origin` is the file that held this article and no other, if any. A library adds
+    the `language` (ISO 639), where it can be told, and of an article that it has, where that is a copy of earlier ones,
+    the id of the first of them as `duplicate_of`.
     """
 
     id: str
@@ -40,6 +42,8 @@ class Article:
     authors: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     origin: str | None = field(default=None, compare=False)
+    language: str | None = field(default=None, compare=False)
+    duplicate_of: str | None = field(default=None, compare=False)
 
     @property
     def sha256(self) -> str:

@@ -15,6 +15,7 @@ from index.embed import Embedder, Vectors
 from index.errors import ArticleDamaged, ArticleNotFound, InvalidInput, LibraryCorrupt, ModelMismatch
 from index.feedback import Feedback, Place
 from index.filter import Filter
+from index.language import language_of
 from index.lexical import LexicalIndex
 from index.passage import Passage, Splitter
 from index.search import DENSE_WEIGHT, Hit, fuse
@@ -145,6 +146,7 @@ class AnyLibrary(ABC):
                         self._store.note_origin(article)
                     acknowledge(article, Outcome.UNCHANGED)
                     continue
+                article = in_its_language(article)
                 batch.append(article, splitter.split(article), self._outcome(article, old))
                 if batch.passages >= _BATCH_PASSAGES:
                     self._commit(batch, embedder, acknowledge)
@@ -279,7 +281,8 @@ class AnyLibrary(ABC):
         if len({article.id for article in articles}) < len(articles):
             raise InvalidInput("two texts have the same id; leave one out, or give each its own")
         embedder, splitter = self._models()
-        passages = dict(enumerate(passage for article in articles for passage in splitter.split(article)))
+        known = map(in_its_language, articles)
+        passages = dict(enumerate(passage for article in known for passage in splitter.split(article)))
         words = LexicalIndex()
         words.update(passages.items(), [])
         lexical = words.search(question, k)
@@ -367,6 +370,11 @@ class AnyLibrary(ABC):
         self._store.replace(batch.indexed(embedder))
         for article, outcome in zip(batch.articles, batch.outcomes, strict=True):
             acknowledge(article, outcome)
+
+
+def in_its_language(article: Article) -> Article:
+    """With the language it is in, where that can be told."""
+    return replace(article, language=article.language or language_of(article.text, article.metadata))
 
 
 def check_k(k: int) -> None:

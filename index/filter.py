@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from index.article import parse_published
 from index.errors import InvalidInput
+from index.language import check_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,15 +12,19 @@ class Filter:
     """Which articles a search may use; a field left out does not restrict.
 
     `since` and `until` are ISO 8601 dates or instants, both inclusive (an `until` date means that whole day); an
-    article without a date is outside every range. Raises InvalidInput where they are no dates.
+    article without a date is outside every range. `languages` are codes as an article has them. Raises InvalidInput
+    where they are no dates or no codes.
     """
 
     articles: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
     since: str | None = None
     until: str | None = None
+    languages: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        for language in self.languages:
+            check_language(language)
         for name in ("since", "until"):
             given = getattr(self, name)
             if given is not None:

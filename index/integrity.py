@@ -94,6 +94,7 @@ def _examined(db: apsw.Connection, version: int, tell: Tell) -> Examination:
     feedback, whole = _read_feedback(db)
     tell("the indexes of the database")
     crooked = [*_structure(db, version), *_counters(db, version, settings), *_orphans(passages, articles)]
+    crooked += _described(db, version)
     if unreadable:
         crooked.append(Finding("setting", Kind.DERIVED, f"{unreadable:,} settings cannot be read", REPAIR))
     odd = _odd_vectors(passages)
@@ -321,6 +322,20 @@ def _orphans(passages: Passages, articles: _Articles) -> Iterator[Finding]:
     there = articles.intact | articles.changed | articles.lost
     if count := int(np.count_nonzero(~np.isin(passages["article"], list(there)))):
         yield Finding("orphans", Kind.DERIVED, f"{count:,} passages belong to no article", REPAIR)
+
+
+def _described(db: apsw.Connection, version: int) -> Iterator[Finding]:
+    """What was made of articles' texts, as far as it can be told that it is not what was made."""
+    if version < schema.COPIES:
+        return
+    wrong = readable(
+        db,
+        "SELECT count(*) FROM article WHERE copy_of >= key OR copy_of NOT IN (SELECT key FROM article) "
+        "OR language NOT GLOB '[a-z][a-z]' AND language NOT GLOB '[a-z][a-z][a-z]'",
+    )
+    if wrong and wrong[0][0]:
+        said = f"{wrong[0][0]:,} articles with a language, or as copies of articles, that there are not"
+        yield Finding("copies", Kind.DERIVED, said, REPAIR)
 
 
 def _models(settings: Mapping[str, str], passages: int) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from index import derived
@@ -77,9 +77,21 @@ class Library(AnyLibrary):
         self._store.close()
         self._scratch.close()
 
+    def duplicates(self, *, afresh: bool = False) -> list[list[str]]:
+        """The ids of articles that are copies of one another, each group and all groups in the order they came in, once
+        all are compared; `afresh` compares all anew, at 10 ms each. Raises LibraryBusy."""
+        if afresh:
+            with self._writing():
+                self._store.forget_copies()
+        self._compare()
+        return self._store.duplicates()
+
     def settle(self) -> None:
         """Build and save the indexes if the saved ones are behind, so that the next process need not: for the end of
-        an addition. At a million passages it takes minutes."""
+        an addition. At a million passages it takes minutes. So it does to compare the articles of a library that is
+        from before articles were."""
+        with suppress(LibraryBusy, LibraryNotWritable):
+            self._compare()
         if derived.saved_are_behind(self.path, self._store):
             self.refresh()
             if self._derived is not None and self._derived.dense.outgrown:
@@ -107,6 +119,11 @@ class Library(AnyLibrary):
                     self._store.forget_removals()
             except (LibraryBusy, LibraryNotWritable, OSError):
                 return
+
+    def _compare(self) -> None:
+        while not self._store.compared:
+            with self._writing():
+                self._store.compare()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -2,13 +2,16 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import NamedTuple
 
 import nupunkt
+import sentencex
 
 from index.article import Article
+from index.language import ENGLISH
 
 TokenSpans = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
 """Texts to the half-open character spans of each text's tokens, in order."""
@@ -20,6 +23,15 @@ word of five million letters, which a WordPiece tokenizer takes for a single unk
 _BLANK_LINE = re.compile(r"\n[^\S\n]*(?:\r?\n\s*)")
 _BLOCK_CHARACTERS = 100_000
 """Sentences longer than this are cut before they are tokenised, which bounds memory."""
+
+_WINDOW_CHARACTERS = 2_000
+"""Looked at in one go by sentencex, which takes quadratic time; longer sentences are cut anyway."""
+
+_WHITE = re.compile(r"[^\S\n ]")
+
+CUTTER_BEFORE = f"nupunkt-{nupunkt.__version__}"
+CUTTER = f"{CUTTER_BEFORE}+sentencex-{version('sentencex')}"
+"""What finds the sentences, of any language; of English alone it finds the same as the one before."""
 
 Slice = tuple[int, int]
 
@@ -45,17 +57,35 @@ class _Piece(NamedTuple):
     tokens: int
 
 
-def sentences(text: str) -> list[Slice]:
-    """The sentences of a text as slices without surrounding white space, in order; a blank line ends a sentence."""
+def sentences(text: str, language: str | None = None) -> list[Slice]:
+    """The sentences of a text as slices without surrounding white space, in order; a blank line ends a sentence. One in
+    a language that is not known is taken for English."""
+    other = language if language != ENGLISH else None
     found = []
     begin = 0
     for gap in [*(match.span() for match in _BLANK_LINE.finditer(text)), (len(text), len(text))]:
         paragraph = text[begin : gap[0]]
-        for start, end in nupunkt.sent_spans(paragraph) if paragraph.strip() else ():
+        if not paragraph.strip():
+            spans: Iterable[Slice] = ()
+        else:
+            spans = _other_sentences(paragraph, other) if other else nupunkt.sent_spans(paragraph)
+        for start, end in spans:
             if (stripped := _strip(text, begin + start, begin + end)) is not None:
                 found.append(stripped)
         begin = gap[1]
     return found
+
+
+def _other_sentences(paragraph: str, language: str) -> Iterator[Slice]:
+    plain = _WHITE.sub(" ", paragraph)  # sentencex 1.0.32 panics at white space of several bytes
+    begin = 0
+    while begin < len(plain):
+        window = plain[begin : begin + _WINDOW_CHARACTERS]
+        spans = [(one["start_index"], one["end_index"]) for one in sentencex.get_sentence_boundaries(language, window)]
+        if begin + len(window) < len(plain) and len(spans) > 1:
+            spans.pop()  # it may go on
+        yield from ((begin + start, begin + end) for start, end in spans)
+        begin += spans[-1][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +101,11 @@ class Splitter:
     @property
     def fingerprint(self) -> str:
         """Two splitters with the same fingerprint cut alike."""
-        return f"nupunkt-{nupunkt.__version__}/{self.name}/{self.budget}+{self.overlap}"
+        return f"{CUTTER}/{self.name}/{self.budget}+{self.overlap}"
 
     def split(self, article: Article) -> list[Passage]:
         """The article's passages in order; together they hold every character that is no space."""
-        pieces = self._pieces(article.text)
+        pieces = self._pieces(article)
         passages: list[Passage] = []
         first = end = 0
         while end < len(pieces):
@@ -100,11 +130,12 @@ class Splitter:
             end += 1
         return end
 
-    def _pieces(self, text: str) -> list[_Piece]:
+    def _pieces(self, article: Article) -> list[_Piece]:
         """The sentences, those over the budget cut at token boundaries."""
+        text = article.text
         blocks = [
             block
-            for start, end in sentences(text)
+            for start, end in sentences(text, article.language)
             for cut in range(start, end, _BLOCK_CHARACTERS)
             if (block := _strip(text, cut, min(cut + _BLOCK_CHARACTERS, end))) is not None
         ]

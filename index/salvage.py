@@ -12,7 +12,7 @@ import apsw
 
 from index import schema
 from index.errors import LibraryNotWritable
-from index.schema import ARTICLE_COLUMNS, FEEDBACK_COLUMNS
+from index.schema import ARTICLE_COLUMNS, COMPARED, FEEDBACK_COLUMNS, note_languages
 from index.store import Keys
 
 UNREADABLE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
@@ -125,9 +125,11 @@ def copy_rows(
             new.execute("UPDATE setting SET value = '0' WHERE name = 'generation' AND value GLOB '*[^0-9]*'")
             new.execute("UPDATE setting SET value = generation.value FROM setting AS generation "
                         "WHERE setting.name = 'removals_since' AND generation.name = 'generation'")  # fmt: skip
+            new.execute("DELETE FROM setting WHERE name = ?", (COMPARED,))  # what is in no checksum is made anew
             columns = f"key, {ARTICLE_COLUMNS}, checksum"
             found = (_row(old, "article", columns, key) for key in sorted(articles))
             new.executemany(f"INSERT INTO article ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", found)
+            note_languages(new)
             columns = f"key, {PASSAGE_COLUMNS}, checksum"
             found = (_row(old, "passage", columns, key) for key in passages.tolist())
             found = (row for row in found if row[1] in articles)

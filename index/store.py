@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -14,8 +14,9 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from index import schema
+from index import copies, schema
 from index.article import Article, article_of, article_row, storable
+from index.copies import FIRST_ID
 from index.embed import Vectors
 from index.errors import ArticleDamaged, DiskFull, LibraryBusy, LibraryCorrupt, LibraryNotWritable
 from index.feedback import Feedback, feedback_of, feedback_row
@@ -33,7 +34,10 @@ _LEAST_ROOM = 1_000_000
 _REMEMBERED_GENERATIONS = 1_000
 """An index that is further behind compares all its keys with all there are."""
 
-_CHECKED = f"checksum, {ARTICLE_COLUMNS}"
+_ARTICLE = f"checksum, {ARTICLE_COLUMNS}, language, {FIRST_ID}"
+
+_COMPARED = 100
+"""Articles of a library that never was compared, in each transaction: half a second."""
 
 Keys = NDArray[np.int64]
 
@@ -176,18 +180,20 @@ class Store:
 
         One transaction: when this returns, the whole batch survives a crash; when it raises, nothing changed.
         """
+        items = list(batch)
         with self.write() as db:
-            for item in batch:
+            for item in items:
                 article = item.article
                 db.execute(
                     "DELETE FROM article WHERE id = ? OR origin = ?", (article.id, article.origin if displace else None)
                 )
                 row = article_row(article)
                 db.execute(
-                    f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                    (*row, article_checksum(*row)),
+                    f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum, language) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    (*row, article_checksum(*row), article.language),
                 )
                 _insert_passages(db, db.last_insert_rowid(), item)
+            copies.compare(db, len(items) + _COMPARED)
             _advance(db)
 
     def recut(self, batch: Iterable[Indexed], settings: Mapping[str, str]) -> None:
@@ -237,13 +243,13 @@ class Store:
             db.execute("UPDATE article SET origin = ? WHERE id = ?", (article.origin, article.id))
 
     def article(self, id: str) -> Article | None:
-        rows = self._rows(f"SELECT {_CHECKED} FROM article WHERE id = ?", (storable(id),))
+        rows = self._rows(f"SELECT {_ARTICLE} FROM article WHERE id = ?", (storable(id),))
         return self._article(rows[0]) if rows else None
 
     def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]:
         """A page of articles in the order they came in, each with its number of passages."""
         rows = self._rows(
-            f"SELECT (SELECT count(*) FROM passage WHERE article = article.key), {_CHECKED} "
+            f"SELECT (SELECT count(*) FROM passage WHERE article = article.key), {_ARTICLE} "
             "FROM article ORDER BY key LIMIT ? OFFSET ?",
             (limit, offset),
         )
@@ -252,6 +258,27 @@ class Store:
     def article_checksums(self) -> dict[str, str]:
         """By id, in the order they came in: two articles with the same are equal."""
         return dict(self._rows("SELECT id, checksum FROM article ORDER BY key"))
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is known of every article whether it is a copy."""
+        with self._understood():
+            return not copies.left(self._db, 1)
+
+    def compare(self) -> None:
+        """Compare up to 100 articles that were not yet with those before them. One transaction."""
+        with self.write() as db:
+            copies.compare(db, _COMPARED)
+
+    def forget_copies(self) -> None:
+        """Have all articles compared anew. One transaction."""
+        with self.write() as db:
+            copies.forget(db)
+
+    def duplicates(self) -> list[list[str]]:
+        """The ids of articles that are copies of one another, each group and all groups in the order they came in."""
+        with self._understood():
+            return copies.groups(self._db)
 
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
@@ -293,7 +320,7 @@ class Store:
         for key in keys:
             for article, start, end, _ in self._passage(key):
                 if article not in articles:
-                    stored = self._rows(f"SELECT {_CHECKED} FROM article WHERE key = ?", (article,))
+                    stored = self._rows(f"SELECT {_ARTICLE} FROM article WHERE key = ?", (article,))
                     if not stored:  # removed between the two queries
                         continue
                     articles[article] = self._article(stored[0])
@@ -317,18 +344,19 @@ class Store:
         return [(article, start, end, vector) for _, article, start, end, vector in rows]
 
     def _article(self, row: Sequence[str]) -> Article:
-        """Of values in the order of _CHECKED. Raises LibraryCorrupt."""
-        checksum, *values = row
+        """Of values in the order of _ARTICLE. Raises LibraryCorrupt."""
+        checksum, *values, language, first = row
         if article_checksum(*values) != checksum:
             raise ArticleDamaged(
                 f"the article {values[0]!r} in {self._path} is not what was stored; add it again; see: pullquote doctor"
             )
-        return article_of(values)
+        return replace(article_of(values), language=language, duplicate_of=first)
 
     def select(self, filter: Filter) -> Keys:
         """The keys of the passages of all articles the filter lets through, ascending."""
         conditions, values = ["TRUE"], []
-        for column, allowed in (("id", filter.articles), ("source", filter.sources)):
+        columns = ("id", filter.articles), ("source", filter.sources), ("language", filter.languages)
+        for column, allowed in columns:
             if allowed:
                 conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps(sorted(allowed)))

@@ -80,7 +80,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible answer with every place that gives it, best first."""
+    """One possible answer with every place that gives it, best first; those in copies of one another are one place."""
 
     confidence: float
     evidence: Evidence
@@ -250,13 +250,23 @@ def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
             margin=worth - others[0] if others else span.score,
             fused=hit.score,
             cosine=hit.dense,
-            places=len(group),
+            places=len(independent([span.article for _, span, _ in group])),
             words=max(1, len(span.text.split())),
         )
         # One that is behind another is not surer than that, whatever else speaks for it.
         confidence = min([calibration.confidence(evidence), *(one.confidence for one in ranked[-1:])])
         ranked.append(Ranked(confidence, evidence, tuple(span for _, span, _ in group)))
     return ranked
+
+
+def independent(articles: Sequence[Article]) -> list[int]:
+    """The positions of those that are not in a copy of an article before them: copies say what they say only once."""
+    first: dict[str, str] = {}
+    return [
+        position
+        for position, article in enumerate(articles)
+        if first.setdefault(article.duplicate_of or article.id, article.id) == article.id
+    ]
 
 
 def said(text: str) -> str:
@@ -270,7 +280,7 @@ def cite(span: Span) -> Citation:
     offset = span.passage.start
     around = [
         (offset + start, offset + end)
-        for start, end in sentences(span.passage.text)
+        for start, end in sentences(span.passage.text, span.article.language)
         if offset + start < span.end and span.start < offset + end
     ]
     return Citation(span.article, span.start, span.end, around[0][0], around[-1][1])

@@ -24,8 +24,8 @@ class Evidence:
 
     `score` is its best span's, over "no answer here"; `margin` how far that, with what retrieval adds to it, is above
     the best other candidate's (negative where it is below); `fused` and `cosine` are the retrieval scores of the
-    passage the span is of; `places` is the number of places that say the same; `words` the number of words of the
-    quote.
+    passage the span is of; `places` is the number of places that say the same, those in copies of one article counted
+    once; `words` the number of words of the quote.
     """
 
     score: float

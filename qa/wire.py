@@ -14,13 +14,15 @@ from qa.answer import Answer, Candidate, Citation
 
 
 class SliceJSON(TypedDict):
-    """The article that a quote or a passage is of: `article` is its id."""
+    """The article that a quote or a passage is of: `article` is its id. Where it is a copy of earlier ones,
+    `duplicate_of` is the id of the first of them: places in copies of one article are no independent sources."""
 
     article: str
     title: str | None
     url: str | None
     published: str | None
     source: str | None
+    duplicate_of: str | None
 
 
 class CitationJSON(SliceJSON):
@@ -105,13 +107,15 @@ class FeedbackJSON(TypedDict):
 
 
 class ArticleSummaryJSON(TypedDict):
-    """An article without its text."""
+    """An article without its text. `language` is a code of ISO 639, or null where it could not be told."""
 
     id: str
     title: str | None
     url: str | None
     published: str | None
     source: str | None
+    language: str | None
+    duplicate_of: str | None
     authors: list[str]
     metadata: dict[str, Any]
     characters: int
@@ -214,6 +218,8 @@ def article_summary_json(article: Article) -> ArticleSummaryJSON:
         "url": article.url,
         "published": article.published,
         "source": article.source,
+        "language": article.language,
+        "duplicate_of": article.duplicate_of,
         "authors": list(article.authors),
         "metadata": dict(article.metadata),
         "characters": len(article.text),
@@ -232,4 +238,5 @@ def _slice_json(article: Article) -> SliceJSON:
         "url": article.url,
         "published": article.published,
         "source": article.source,
+        "duplicate_of": article.duplicate_of,
     }

@@ -202,7 +202,7 @@ class TestMigration:
         assert [(key, ids[article], start, end) for key, article, start, end, _ in vectors] == places
         assert keys == [row[0] for row in vectors]
         with closing(apsw.Connection(str(old))) as db:
-            assert db.pragma("user_version") == VERSION == 3
+            assert db.pragma("user_version") == VERSION == 4
             assert db.pragma("integrity_check") == "ok"
 
     def test_has_the_schema_of_a_new_one(self, old: Path, tmp_path: Path) -> None:

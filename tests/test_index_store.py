@@ -17,6 +17,7 @@ from index.embed import Vectors
 from index.errors import InvalidInput, LibraryCorrupt
 from index.filter import Filter
 from index.passage import Passage
+from index.schema import VERSION
 from index.store import Indexed, Store
 
 
@@ -199,7 +200,7 @@ class TestForeignFiles:
         other.pragma("user_version", version)
         other.close()
         with pytest.raises(
-            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to 3"
+            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to {VERSION}"
         ):
             Store(tmp_path / "test.db")
 

@@ -17,7 +17,7 @@ LAYERS = {
 COMMAND_LINE = "qa/cli*.py"
 TRAINING = "qa/training/*"
 ROOMS = {
-    "apsw": [f"index/{name}.py" for name in ("backup", "compact", "integrity", "salvage", "schema", "store")],
+    "apsw": [f"index/{name}.py" for name in ("backup", "compact", "copies", "integrity", "salvage", "schema", "store")],
     "faiss": ["index/dense.py", "eval/bench_index.py"],
     "tantivy": ["index/lexical.py"],
     "nupunkt": ["index/passage.py"],
@@ -56,6 +56,7 @@ ROOMS = {
     "urllib3": [],
     "zstandard": ["index/formats/archive.py"],
     "datasketch": ["index/duplicates.py"],
+    "py3langid": ["index/language.py"],
     "sentencex": ["index/passage.py"],
     "watchfiles": ["qa/cli_watch.py"],
     "scipy": [],  # for tests alone
