@@ -21,14 +21,6 @@ class Pair:
         """Whether both quote the same place, or neither any."""
         return quoted(self.one) == quoted(self.other)
 
-    @property
-    def same_hits(self) -> bool:
-        """Whether the same passages were found for both, in whatever order."""
-        one, other = (
-            {(hit.passage.article.id, hit.passage.start) for hit in ask.hits} for ask in (self.one, self.other)
-        )
-        return one == other
-
 
 def quoted(answer: Answer) -> tuple[str, int, int] | None:
     """Article id and slice of the quote, if there is one."""
