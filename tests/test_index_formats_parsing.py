@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from index.article import Article
-from index.formats import parsing
+from index.formats import child, parsing
 from index.formats.format import Format
 from index.formats.parsing import Limits, read_apart
+from index.formats.reading import buffered
 
 HOSTILE = Format("hostile", binary=True, many=True)
 START = """
@@ -91,6 +92,24 @@ def test_what_python_raises_does_not_end_the_parser(act: str, reason: str) -> No
     assert read("process") == [process]
 
 
+def test_time_is_given_again_for_what_is_read_for_the_first_time(tmp_path: Path) -> None:
+    class Counter(child._Allowance):
+        renewed = 0
+
+        def renew(self) -> None:
+            self.renewed += 1
+
+    (tmp_path / "a").write_bytes(bytes(10 * 65_536))
+    counter = Counter(1)
+    with buffered(child._File(os.open(tmp_path / "a", os.O_RDONLY), "a", counter)) as file:
+        counts = []
+        for position in (0, 3 * 65_536, 0, 4 * 65_536):
+            file.seek(position)
+            file.read(65_536)
+            counts.append(counter.renewed)
+    assert counts == [1, 2, 2, 3]
+
+
 def test_a_file_that_ends_its_parser_again_and_again_is_left() -> None:
     found = read("one", *["crash"] * 9, "eleven", limits=Limits(seconds=1, memory=1 << 28, ends=2))
     assert found == [
@@ -158,7 +177,7 @@ def test_parser_ends_after_whom_it_works_for(act: str) -> None:
     script = f"""
         import os
         from io import BytesIO
-        from index.formats import parsing
+        from index.formats import child, parsing
         from index.formats.format import Format
         parsing._COMMAND = {parsing._COMMAND!r}
         file = BytesIO(b"{act}")

@@ -89,7 +89,7 @@ class Parser:
             raise _Ended("its parser has said what nobody understands") from None
 
     def _line(self, descriptor: int) -> bytes:
-        searched = furthest = 0
+        searched, furthest = 0, _position(descriptor)
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
             if searched > MAX_LINE_BYTES:
@@ -97,8 +97,7 @@ class Parser:
             try:
                 received = self._socket.recv(_RECEIVED_BYTES)
             except TimeoutError:
-                # The position in the file is the parser's too.
-                if (position := os.lseek(descriptor, 0, os.SEEK_CUR)) <= furthest:
+                if (position := _position(descriptor)) <= furthest:
                     raise _Ended(f"it could not be parsed in {self.limits.seconds * _CLOCK:,} seconds") from None
                 furthest = position
                 continue
@@ -116,6 +115,11 @@ class Parser:
         if code == -signal.SIGXCPU:
             return f"it could not be parsed in {self.limits.seconds:,} seconds"
         return f"its parser has crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+
+
+def _position(descriptor: int) -> int:
+    """How far a file is read, by the parser, whose position it is too."""
+    return os.lseek(descriptor, 0, os.SEEK_CUR)
 
 
 _idle: dict[Limits, Parser] = {}
