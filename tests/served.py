@@ -130,12 +130,14 @@ class Served:
 
 
 @contextmanager
-def serving(command: Command, library: Path, log: Path, cores: Sequence[int] = ()) -> Iterator[Served]:
+def serving(
+    command: Command, library: Path, log: Path, cores: Sequence[int] = (), port: int | None = None
+) -> Iterator[Served]:
     """A server that is listening, on those cores or on all; ended when `with` is left, whatever happened. Raises
     Impossible."""
     if sys.platform != "linux":
         raise Impossible("processes can be looked at like this on Linux only")
-    port = _free_port()
+    port = free_port() if port is None else port
     with log.open("ab") as output:
         own = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores or own)  # which the child inherits
@@ -163,7 +165,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One of this machine that nobody listens at."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]

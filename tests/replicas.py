@@ -1,0 +1,257 @@
+"""Two servers behind HAProxy over one library in Milvus Lite's server: do they answer alike, and is anything lost when
+one is killed, or both are started anew in turn?
+
+python -m tests.replicas [--seconds N]
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.figures import Figure, counted, exactly, table
+from tests.served import PULLQUOTE, ROOT, Served, free_port, serving
+from tests.traffic import BROKEN, Client, Reply, closed_loop, quantile, request
+
+HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
+
+_CONFIGURATION = ROOT / "docs" / "deploy" / "haproxy.cfg"
+_CLIENTS = 4
+_TRIES = 5
+"""How often a client sends a question that was not answered, or was refused for now."""
+
+_AGAIN_SECONDS = 0.3
+_SEEN_SECONDS = 1.5
+"""After this HAProxy has noticed that a server is ready: it looks twice a second."""
+
+_OK = 200
+_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that runs; `ports` are those of the two replicas, `port` that of the balancer."""
+
+    library: Path
+    scratch: Path
+    questions: Sequence[str]
+    ports: tuple[int, int]
+    port: int
+
+    @contextmanager
+    def replica(self, number: int) -> Iterator[Served]:
+        """One that is ready and known to be."""
+        port = self.ports[number]
+        command = [*PULLQUOTE, "--library", str(self.library), "serve", "--port", str(port)]
+        with serving(lambda *_: command, self.library, self.scratch / f"replica-{number}.log", port=port) as served:
+            served.wait_until_ready()
+            time.sleep(_SEEN_SECONDS)
+            yield served
+
+
+@contextmanager
+def site(questions: Sequence[str]) -> Iterator[Site]:
+    """A library of the seeds in a server of Milvus Lite, and a balancer without replicas as yet."""
+    with TemporaryDirectory(prefix="pullquote-replicas-") as directory, ExitStack() as running:
+        scratch, milvus, balancer = Path(directory), free_port(), free_port()
+        ports = free_port(), free_port()
+        where = ["--data-dir", str(scratch / "milvus"), "--host", "127.0.0.1", "--port", str(milvus)]
+        running.enter_context(_process([sys.executable, "-u", "-m", "milvus_lite", "server", *where], "listening"))
+        library = Path(f"milvus://127.0.0.1:{milvus}/press")
+        command = [*PULLQUOTE, "--library", str(library), "add", str(ROOT / "seeds" / "articles")]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+        named = dict(zip(("BIND", "ONE", "TWO"), (balancer, *ports), strict=True))
+        environment = {f"PULLQUOTE_{name}": f"127.0.0.1:{port}" for name, port in named.items()}
+        running.enter_context(_process([HAPROXY, "-db", "-f", str(_CONFIGURATION)], environment=environment))
+        yield Site(library, scratch, questions, ports, balancer)
+
+
+def alike(where: Site) -> list[Figure]:
+    """Both replicas are asked the same questions."""
+    with where.replica(0), where.replica(1):
+        differing = [
+            question
+            for question in where.questions
+            if _answer(where.ports[0], question) != _answer(where.ports[1], question)
+        ]
+    return [
+        exactly(f"of {len(where.questions)} questions answered differently", len(differing), 0),
+        *(Figure("differs", question) for question in differing),
+    ]
+
+
+def throughput(where: Site, seconds: float) -> list[Figure]:
+    """One replica and two, on the same cores."""
+    figures = []
+    with where.replica(0):
+        figures += _rate("one replica", where, seconds)
+        with where.replica(1):
+            figures += _rate("two replicas", where, seconds)
+    return figures
+
+
+def kill(where: Site, seconds: float) -> list[Figure]:
+    """A replica is killed in the middle; a client sends again what was not answered."""
+    with where.replica(0) as first, where.replica(1):
+        replies, tries = asyncio.run(
+            _through(where, seconds, [(seconds / 2, lambda: first.process.send_signal(signal.SIGKILL))])
+        )
+    return [
+        Figure("questions", len(replies)),
+        Figure("sent again", tries),
+        exactly("never answered", sum(reply.status != _OK for reply in replies), 0),
+    ]
+
+
+def rolling(where: Site, times: int) -> list[Figure]:
+    """Under load, each replica in turn is told to end, and started anew when it has. Clients send nothing again."""
+    replies: list[Reply] = []
+    codes = []
+    for _ in range(times):
+        for number in (0, 1):
+            with where.replica(1 - number), ExitStack() as old:
+                ending = old.enter_context(where.replica(number))
+                asked, code = asyncio.run(_ending(where, ending))
+                replies += asked
+                codes.append(code)
+    return [
+        Figure("replicas told to end", len(codes)),
+        exactly("ended with another code than 0", sum(code != 0 for code in codes), 0),
+        Figure("questions", len(replies)),
+        exactly("not answered at the first try", sum(reply.status != _OK for reply in replies), 0),
+        counted("statuses", Counter(str(reply.status) for reply in replies)),
+    ]
+
+
+def _rate(name: str, where: Site, seconds: float) -> list[Figure]:
+    replies = asyncio.run(closed_loop(Client(where.port), _asking(where.questions), _CLIENTS, seconds))
+    took = [reply.seconds for reply in replies]
+    return [
+        Figure(f"{name}, {_CLIENTS} clients: questions a second", len(replies) / seconds),
+        Figure("p50, ms", 1000 * quantile(took, 0.5)),
+        Figure("p99, ms", 1000 * quantile(took, 0.99)),
+        exactly("not answered", sum(reply.status != _OK for reply in replies), 0),
+    ]
+
+
+async def _through(where: Site, seconds: float, events: Sequence[tuple[float, Any]]) -> tuple[list[Reply], int]:
+    """What each question came to in the end, and how many were sent again, while things happen."""
+    client, make = Client(where.port), _asking(where.questions)
+    end, again = time.perf_counter() + seconds, 0
+
+    async def one() -> list[Reply]:
+        nonlocal again
+        last = []
+        while time.perf_counter() < end:
+            content = make()
+            reply = await client.send(content)
+            for _ in range(_TRIES):
+                if reply.status not in (BROKEN, 429, 502, 503, 504):
+                    break
+                again += 1
+                await asyncio.sleep(_AGAIN_SECONDS)
+                reply = await client.send(content)
+            last.append(reply)
+        return last
+
+    async def happen() -> list[Reply]:
+        for after, event in events:
+            await asyncio.sleep(after)
+            event()
+        return []
+
+    found = await asyncio.gather(happen(), *(one() for _ in range(_CLIENTS)))
+    return [reply for replies in found for reply in replies], again
+
+
+async def _ending(where: Site, ending: Served) -> tuple[list[Reply], int]:
+    """What is answered while a replica ends, and for a second before and after; and its exit code."""
+    client, make = Client(where.port), _asking(where.questions)
+    over = asyncio.Event()
+
+    async def one() -> list[Reply]:
+        replies = []
+        while not over.is_set():
+            replies.append(await client.send(make()))
+        return replies
+
+    async def end() -> list[Reply]:
+        await asyncio.sleep(1)
+        ending.tell_to_end()
+        await asyncio.to_thread(ending.process.wait, _WAIT_SECONDS)
+        await asyncio.sleep(1)
+        over.set()
+        return []
+
+    found = await asyncio.gather(end(), *(one() for _ in range(_CLIENTS)))
+    return [reply for replies in found for reply in replies], ending.process.returncode
+
+
+def _asking(questions: Sequence[str]) -> Any:
+    bodies = cycle([request("POST", "/v1/ask", {"question": question}) for question in questions])
+    return lambda: next(bodies)
+
+
+def _answer(port: int, question: str) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_WAIT_SECONDS)
+    try:
+        connection.request("POST", "/v1/ask", json.dumps({"question": question}), {"Content-Type": "application/json"})
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return {name: value for name, value in answer.items() if name != "milliseconds"}
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _process(command: list[str], said: str = "", environment: dict[str, str] | None = None) -> Iterator[None]:
+    """Runs meanwhile; it has begun when it says so."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE if said else None, text=True, env={**os.environ, **(environment or {})}
+    )
+    try:
+        while said and process.stdout and said not in (line := process.stdout.readline()):
+            if not line:
+                raise RuntimeError(f"{command[0]} did not start")
+        yield
+    finally:
+        process.terminate()
+        process.wait(_WAIT_SECONDS)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.replicas", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="of load, where it goes on for a time")
+    parser.add_argument("--times", type=int, default=5, help="how often both are started anew")
+    given = parser.parse_args()
+    if not os.access(HAPROXY, os.X_OK):
+        sys.exit("skipped: this needs haproxy, and: pip install 'pullquote[milvus]'")
+    lines = (ROOT / "seeds" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    missed = 0
+    with site([json.loads(line)["question"] for line in lines]) as where:
+        for title, figures in (
+            ("Answers of two replicas", alike(where)),
+            ("Throughput", throughput(where, given.seconds)),
+            ("A replica is killed", kill(where, given.seconds)),
+            ("Rolling restart", rolling(where, given.times)),
+        ):
+            print(table(title, figures) + "\n", flush=True)
+            missed += sum(not figure.met for figure in figures)
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
