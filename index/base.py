@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import ClassVar, Protocol, Self
 
 from index.article import Article, storable
-from index.batch import Acknowledge, Batch, Outcome, embedded_text
+from index.batch import Acknowledge, Batch, Outcome, UnderWay, embedded_text
 from index.embed import Embedder, Vectors
 from index.errors import ArticleDamaged, ArticleNotFound, InvalidInput, LibraryCorrupt, ModelMismatch
 from index.feedback import Feedback, Place
@@ -21,6 +22,7 @@ from index.passage import Passage, Splitter
 from index.search import DENSE_WEIGHT, Hit, fuse
 from index.store import Indexed
 from index.verification import Validity, Verification, verify
+from index.workers import embedding
 
 MAX_HITS = 1_000
 MAX_QUESTION_CHARACTERS = 10_000
@@ -125,21 +127,26 @@ class AnyLibrary(ABC):
 
     # Articles
 
-    def add(self, articles: Iterable[Article], acknowledge: Acknowledge = lambda article, outcome: None) -> None:
-        """Add articles; one with a known id replaces that article, one that is already there changes nothing.
+    def add(
+        self,
+        articles: Iterable[Article],
+        acknowledge: Acknowledge = lambda article, outcome: None,
+        workers: int = 1,
+    ) -> None:
+        """Add articles; one with a known id replaces that article, one that is already there changes nothing. Where
+        there are to be several workers, so many processes embed passages, else this one does.
 
         `acknowledge` is called for each article once it is safely stored: after its commit, which has a batch of
         articles. (One that is unchanged may so be acknowledged before those that came ahead of it.) An interruption
-        loses at most the articles that were not acknowledged. Raises LibraryBusy.
+        loses at most the articles that were not acknowledged. Raises LibraryBusy, WorkerDied.
         """
         embedder, splitter = self._models()
-        with self._writing():
+        with self._writing(), embedding(embedder, workers) as embeds:
             self._note_models(embedder, splitter)
-            batch = Batch()
+            under_way = UnderWay(embeds, _BATCH_PASSAGES, partial(self._commit, acknowledge))
             for article in articles:
-                if batch.holds(article):
-                    self._commit(batch, embedder, acknowledge)
-                    batch = Batch()
+                if under_way.holds(article):
+                    under_way.finish()
                 old = self._intact(article.id)
                 if old == article:
                     if old.origin != article.origin:
@@ -147,11 +154,8 @@ class AnyLibrary(ABC):
                     acknowledge(article, Outcome.UNCHANGED)
                     continue
                 article = in_its_language(article)
-                batch.append(article, splitter.split(article), self._outcome(article, old))
-                if batch.passages >= _BATCH_PASSAGES:
-                    self._commit(batch, embedder, acknowledge)
-                    batch = Batch()
-            self._commit(batch, embedder, acknowledge)
+                under_way.append(article, splitter.split(article), self._outcome(article, old))
+            under_way.finish()
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove articles. Raises ArticleNotFound, having removed none, where one is not there; LibraryBusy."""
@@ -364,10 +368,8 @@ class AnyLibrary(ABC):
     def _outcome(self, article: Article, old: Article | None) -> Outcome:
         return Outcome.REPLACED if old or self._store.has_origin(article.origin) else Outcome.ADDED
 
-    def _commit(self, batch: Batch, embedder: Embedder, acknowledge: Acknowledge) -> None:
-        if not batch.articles:
-            return
-        self._store.replace(batch.indexed(embedder))
+    def _commit(self, acknowledge: Acknowledge, batch: Batch, vectors: Vectors) -> None:
+        self._store.replace(batch.indexed(vectors))
         for article, outcome in zip(batch.articles, batch.outcomes, strict=True):
             acknowledge(article, outcome)
 

@@ -21,6 +21,9 @@ GRAPH = "graph.onnx"
 """A model's graph without its weights: it names tensors of the safetensors, so that nothing is kept twice and a model
 that was trained further keeps its graph. `pullquote export` makes it."""
 
+THREADS = "OMP_NUM_THREADS"
+"""What tells PyTorch and many others, and so us, of how many cores a process has its share."""
+
 STORED_TYPES = {"F16": "float16", "F32": "float32"}
 """The types of weights that a graph can take, as safetensors and numpy name them."""
 
@@ -87,7 +90,10 @@ def about_path(graph: Path) -> Path:
 
 
 def cores() -> int:
-    """The cores this process may use."""
+    """The cores this process may use: as many as it is told, else those the system lets it have."""
+    told = os.environ.get(THREADS, "")
+    if told.isdecimal() and int(told):
+        return int(told)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -28,7 +28,7 @@ from qa import (
 )
 from qa import cli_show as show
 from qa.answer import Question
-from qa.cli_add import ColumnsOption, FormatOption, add_files, make_reading
+from qa.cli_add import ColumnsOption, FormatOption, WorkersOption, add_files, make_reading
 from qa.cli_fetch import AllowNetworkOption, is_address, make_fetcher
 from qa.cli_options import (
     ArticleOption,
@@ -158,6 +158,7 @@ def add(
     format: FormatOption = None,
     columns: ColumnsOption = None,
     allow_network: AllowNetworkOption = False,
+    workers: WorkersOption = 1,
     embedder: EmbedderOption = None,
 ) -> None:
     """Add articles from files; folders are searched for them. Addresses (https://…) are fetched with --allow-network.
@@ -171,7 +172,7 @@ def add(
     reading = make_reading(format, columns)
     fetcher = make_fetcher(allow_network) if any(map(is_address, names)) else None
     with open_library(library, embedder, create=True) as opened:
-        code = add_files(opened, names, reading, fetcher, out, err)
+        code = add_files(opened, names, reading, fetcher, workers, out, err)
     raise typer.Exit(code)
 
 

@@ -47,6 +47,12 @@ ColumnsOption = Annotated[
         show_default="by their names",
     ),
 ]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Processes that embed, each on its share of the cores.", show_default="this one alone"
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,13 @@ class _Account:
 
 
 def add_files(
-    library: AnyLibrary, names: list[str], reading: Reading, fetcher: "Fetcher | None", out: Console, err: Console
+    library: AnyLibrary,
+    names: list[str],
+    reading: Reading,
+    fetcher: "Fetcher | None",
+    workers: int,
+    out: Console,
+    err: Console,
 ) -> int:
     """Add everything under the names of files and folders and, where there is a fetcher, at the addresses among them;
     returns the exit code: 0, 1 where something could not be read, 130 after Ctrl-C and 143 where the process was asked
@@ -119,7 +131,7 @@ def add_files(
     with Progress(*columns, TextColumn("{task.fields[done]}"), console=err, disable=not err.is_terminal) as progress:
         account = _Account(progress)
         with Stoppable() as stopped:
-            library.add(_articles(paths, reading, account), account.acknowledge)
+            library.add(_articles(paths, reading, account), account.acknowledge, workers)
             if fetcher is not None:
                 for address in filter(is_address, names):
                     _add_page(library, address, reading, fetcher, account)
