@@ -455,6 +455,12 @@ class TestParagraphs:
     def test_words_that_stand_apart_without_a_space(self) -> None:
         assert one(made([(50, 500, "Grey"), (76, 500, "Heron"), (110, 500, "sails.")])).text == "Grey Heron sails."
 
+    def test_soft_hyphen_that_is_seen(self) -> None:
+        data = made([(50, 500, "A well\u00adknown bridge.")])
+        encoding = b"/Encoding << /BaseEncoding /WinAnsiEncoding /Differences [173 /sfthyphen] >>"
+        data = data.replace(b"/Encoding /WinAnsiEncoding", encoding)
+        assert one(data).text == "A well-known bridge."
+
     def test_a_letter_on_its_own_is_part_of_its_word(self) -> None:
         assert one(made([(50, 500, "Gre"), (67.8, 500, "y Heron")])).text == "Grey Heron"
 

@@ -66,6 +66,7 @@ class _Page:
 
     def add(self, text: str | None) -> None:
         if text:
+            text = text.replace("\u00ad", "")  # where a word may be parted: nothing that is seen
             self._parts.append(text if "pre" in self._open else _SPACE.sub(" ", text))
 
     def end(self, tag: str) -> None:

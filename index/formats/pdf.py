@@ -23,6 +23,9 @@ from index.pages import MAX_PAGES, page_starts
 _HYPHEN = 2
 """What pdfium gives for a hyphen that ends a line."""
 
+_HYPHENS = (_HYPHEN, 0xAD)
+"""A soft hyphen on a page is one that is seen; many fonts have no other."""
+
 _SPACES = frozenset(map(ord, " \t\r\n"))
 _STRANGE = re.compile("[\0-\x1f\ufffd-\uffff\ue000-\uf8ff\ud800-\udfff]")
 _MAX_STRANGE = 0.3
@@ -160,7 +163,7 @@ def _letters(text: pypdfium2.PdfTextPage) -> Iterator[list[_Letter]]:
 def _word(text: pypdfium2.PdfTextPage, letters: list[_Letter], size: float, number: int) -> tuple[int, Line]:
     """A word and in how many quarter turns it is written; a mark for a note behind it is left out."""
     first, last = letters[0], letters[-1]
-    word = "".join("-" if letter.code == _HYPHEN else chr(letter.code) for letter in letters)
+    word = "".join("-" if letter.code in _HYPHENS else chr(letter.code) for letter in letters)
     word = word.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     word = "•" if _SYMBOL.fullmatch(word) else word
     if _height(last) < _SMALL * _height(first):
