@@ -163,6 +163,11 @@ class TestChapters:
     def test_without_a_table_of_contents_each_page_is_a_chapter(self) -> None:
         assert [article.text for article in articles(made("<p>Mud.</p>", "<p>Sand.</p>"))] == ["Mud.", "Sand."]
 
+    def test_empty_table_of_contents(self) -> None:
+        nav = entry(0, "Other")
+        found = articles(made("<h1>I</h1><p>Mud.</p>", nav=nav, others={"O/nav.xhtml": ""}))
+        assert [article.title for article in found] == ["I"]
+
     def test_order_is_that_of_the_spine(self) -> None:
         data = made("<p>Mud.</p>", "<p>Sand.</p>")
         swapped = BytesIO()

@@ -168,7 +168,8 @@ def _titles(package: Package, contents: list[str]) -> dict[str, str]:
         except BadPackage:
             continue
         found: dict[str, str] = {}
-        for target, label in [*_nav_entries(root), *_ncx_entries(root)]:
+        entries = [] if root is None else [*_nav_entries(root), *_ncx_entries(root)]
+        for target, label in entries:
             title = " ".join("".join(label.itertext()).split())
             if title:
                 found.setdefault(_path(name, target), title)
