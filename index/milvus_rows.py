@@ -48,6 +48,7 @@ class ArticleRow:
     passages: int
     checksum: str
     origin: str | None
+    language: str | None
 
     @property
     def key(self) -> str:
@@ -102,6 +103,7 @@ def passage_row(key: str, article: ArticleRow, passage: Passage, terms: dict[str
         "end": passage.end,
         "source": "" if passage.article.source is None else digest(passage.article.source),
         "published": passage.article.published or "",
+        "language": passage.article.language or "",
         "terms": " ".join(words[:_MAX_TERMS]),
         "vector": vector.tolist(),
     }
@@ -109,7 +111,7 @@ def passage_row(key: str, article: ArticleRow, passage: Passage, terms: dict[str
 
 def passages_schema(dimensions: int) -> tuple[CollectionSchema, IndexParams]:
     schema = _schema()
-    for name, length in (("article", _KEY_BYTES), ("source", _DIGEST_DIGITS), ("published", _DIGEST_DIGITS)):
+    for name, length in (("article", _KEY_BYTES), ("source", _DIGEST_DIGITS), ("published", 32), ("language", 16)):
         schema.add_field(name, DataType.VARCHAR, max_length=length)
     for name in ("start", "end"):
         schema.add_field(name, DataType.INT64)
@@ -131,6 +133,8 @@ def passages_filter(filter: Filter) -> str:
         conditions.append(f"article in {json.dumps(sorted(map(article_key, filter.articles)))}")
     if filter.sources:
         conditions.append(f"source in {json.dumps(sorted(map(digest, filter.sources)))}")
+    if filter.languages:
+        conditions.append(f"language in {json.dumps(sorted(filter.languages))}")
     if filter.since is not None:  # an article dated by that day may be of a later hour
         conditions.append(f'(published >= "{filter.since}" or published == "{filter.since[:10]}")')
     if filter.until is not None:  # "~" sorts after every instant that begins with the given date

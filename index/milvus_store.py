@@ -251,7 +251,13 @@ class MilvusStore:
         content = json.dumps(row[:-1], ensure_ascii=False)
         pieces = [content[start : start + _PIECE_CHARACTERS] for start in range(0, len(content), _PIECE_CHARACTERS)]
         made = ArticleRow(
-            article.id, self._version(), len(pieces), len(item.passages), article_checksum(*row), article.origin
+            article.id,
+            self._version(),
+            len(pieces),
+            len(item.passages),
+            article_checksum(*row),
+            article.origin,
+            article.language,
         )
         records = [
             record(key, "piece", piece, made.version) for key, piece in zip(made.piece_keys, pieces, strict=True)
@@ -316,7 +322,7 @@ class MilvusStore:
             raise self._damaged(row.id) from None
         if article_checksum(*values) != row.checksum:
             raise self._damaged(row.id)
-        return article_of(values)
+        return replace(article_of(values), language=row.language)
 
     def _is_sound(self, row: ArticleRow, content: str) -> bool:
         try:

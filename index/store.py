@@ -423,8 +423,8 @@ class Store:
 
     def settings(self) -> dict[str, str]:
         """All but those that say how far this database is."""
-        sql = "SELECT name, value FROM setting WHERE name NOT IN ('generation', 'removals_since') ORDER BY name"
-        return dict(self._rows(sql))
+        sql = "SELECT name, value FROM setting WHERE name NOT IN ('generation', 'removals_since', ?) ORDER BY name"
+        return dict(self._rows(sql, (schema.COMPARED,)))
 
     def set_settings(self, settings: dict[str, str]) -> None:
         with self.write() as db:

@@ -300,6 +300,13 @@ class TestSearch:
     def test_filters(self, full: AnyLibrary, filter: Filter, expected: list[str]) -> None:
         assert sorted(found(full, QUESTION, filter)) == expected
 
+    def test_languages(self, library: AnyLibrary, add: Add) -> None:
+        names = {"en": "The bridge was shut on Monday.", "de": "Die Brücke wurde am Montag gesperrt."}
+        add(library, *(make_article(text, id=code, metadata={"language": code}) for code, text in names.items()))
+        assert [article.language for article, _ in library.articles()] == ["en", "de"]
+        assert found(library, "bridge", Filter(languages=frozenset({"de"}))) == ["de"]
+        assert library.search("bridge")[0].passage.article.language == "en"
+
     def test_ties_are_in_order_of_arrival(self, library: AnyLibrary, add: Add) -> None:
         names = [f"a{number}" for number in (3, 1, 2)]
         add(library, *(make_article("Same text.", id=name) for name in names))

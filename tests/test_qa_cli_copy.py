@@ -52,7 +52,7 @@ def library(run: Run, tmp_path: Path) -> Path:
 def all_of(path: Path) -> object:
     """Everything that a copy has to have."""
     with open_at(path) as opened:
-        articles = [(article, article.origin, count) for article, count in opened.articles()]
+        articles = [(article, article.origin, article.language, count) for article, count in opened.articles()]
         vectors = [item.vectors.tolist() for article, *_ in articles if (item := opened.indexed(article.id))]
         return articles, vectors, opened.settings(), list(opened.feedback().values()), opened.fingerprint()
 
