@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from index import pages
 from index.article import Article, make_article
 from index.errors import UnreadableArticle
-from index.formats import layout, pdf
+from index.formats import layout, paragraphs, pdf
 from index.formats.format import Item
 from index.formats.hyphens import joined, words_of
 from index.formats.layout import Line
@@ -478,17 +478,17 @@ class TestLayout:
 
     def test_small_print_under_the_text_is_notes(self) -> None:
         body = [line("The layers cluster", 50, 50), line("in four periods.", 50, 62)]
-        assert layout.notes_apart([*body, *self.NOTES], 10) == (body, list(self.NOTES))
-        assert [[part.text for part in note] for note in layout.note_paragraphs(self.NOTES)] == [
+        assert paragraphs.notes_apart([*body, *self.NOTES], 10) == (body, list(self.NOTES))
+        assert [[part.text for part in note] for note in paragraphs.note_paragraphs(self.NOTES)] == [
             ["Layers thinner than a", "millimetre were not counted."]
         ]
 
     def test_small_print_that_is_a_whole_column_is_text(self) -> None:
-        assert layout.notes_apart(self.NOTES, 10) == (list(self.NOTES), [])
+        assert paragraphs.notes_apart(self.NOTES, 10) == (list(self.NOTES), [])
 
     def test_small_print_without_a_mark_is_text(self) -> None:
         lines = [line("The layers cluster.", 50, 50), line("Photograph by Ann Example", 50, 80, 8)]
-        assert layout.notes_apart(lines, 10) == (lines, [])
+        assert paragraphs.notes_apart(lines, 10) == (lines, [])
 
 
 class TestHyphens:

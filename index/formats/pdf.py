@@ -12,7 +12,7 @@ from pypdfium2 import raw
 
 from index.article import make_article
 from index.errors import InvalidInput, UnreadableArticle
-from index.formats import layout
+from index.formats import layout, paragraphs
 from index.formats.format import Item
 from index.formats.hyphens import joined, words_of
 from index.formats.layout import Line
@@ -205,7 +205,7 @@ def _lines(pages: list[list[Line]], labels: list[str]) -> tuple[list[Line], list
     """The lines of the text in reading order, and those of its notes."""
     parted = layout.without_running_heads(pages, labels)
     lines = [line for page in parted for line in layout.in_order(page)]
-    return layout.notes_apart(lines, layout.body_size(lines)) if lines else ([], [])
+    return paragraphs.notes_apart(lines, paragraphs.body_size(lines)) if lines else ([], [])
 
 
 def _text(lines: list[Line], notes: list[Line]) -> tuple[str, list[tuple[int, int]]]:
@@ -214,7 +214,7 @@ def _text(lines: list[Line], notes: list[Line]) -> tuple[str, list[tuple[int, in
     starts: list[tuple[int, int]] = []
     parts: list[str] = []
     length = 0
-    for paragraph in layout.paragraphs(lines) + layout.note_paragraphs(notes):
+    for paragraph in paragraphs.paragraphs(lines) + paragraphs.note_paragraphs(notes):
         if parts:
             parts.append("\n\n")
             length += 2
@@ -224,7 +224,7 @@ def _text(lines: list[Line], notes: list[Line]) -> tuple[str, list[tuple[int, in
                 ended = parts.pop()
                 length -= len(ended)
                 ended = joined(ended, line.text, words)
-                if ended.endswith(" ") and layout.has_room(before, line):
+                if ended.endswith(" ") and paragraphs.has_room(before, line):
                     ended = ended[:-1] + "\n"
                 parts.append(ended)
                 length += len(ended)
@@ -241,7 +241,7 @@ def _largest(lines: list[Line]) -> str | None:
     first = [line for line in lines if line.page == lines[0].page]
     size = max(line.size for line in first)
     title = " ".join(line.text for line in first if line.size == size)
-    large = size >= _TITLE_SIZE * layout.body_size(lines)
+    large = size >= _TITLE_SIZE * paragraphs.body_size(lines)
     return title if large and len(title) <= _MAX_TITLE_CHARACTERS else None
 
 
