@@ -12,7 +12,7 @@ from tests.fuzz_hostile import bodies, pathological
 from tests.served import Served, serving, toy
 
 
-def described(served: Served, cases: int, seed: int) -> tuple[Fuzzed, list[Figure]]:
+def described(served: Served, cases: int, seed: int | None) -> tuple[Fuzzed, list[Figure]]:
     """C1: what schemathesis finds, and how much it sent."""
     _, description = served.get("/openapi.json")
     operations = sum(len(methods) for methods in description["paths"].values())
