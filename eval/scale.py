@@ -36,6 +36,10 @@ class Units:
     memory_bytes: float
     seconds_to_answer: tuple[float, ...]
 
+    @property
+    def disk_bytes(self) -> float:
+        return self.database_bytes + self.index_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -50,7 +54,7 @@ class Size:
 
 def size_of(units: Units, passages: float, machine_memory: float, machine_disk: float) -> Size:
     """What it takes; machines are counted by memory or by disk, whichever needs more."""
-    disk = passages * (units.database_bytes + units.index_bytes)
+    disk = passages * units.disk_bytes
     memory = passages * units.memory_bytes
     machines = max(1, int(np.ceil(max(memory / machine_memory, disk / machine_disk))))
     return Size(passages, passages / units.passages_per_second / _DAY, disk, memory, machines)
