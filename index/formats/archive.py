@@ -39,12 +39,38 @@ _ENCRYPTED = 1
 _MODE_BITS = 16
 """Where the mode of such a file begins in its external attributes."""
 
+_FED_BYTES = 1 << 10
+"""What Zstandard is given at a time: the worst of bombs makes 32 MiB of it."""
+
+
+class _Zstandard:
+    """The frames of a file, one after another. The library's own reader says nothing where a file is cut short."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._frame: Any = None
+        self._unused = b""
+        self._ready = bytearray()
+
+    def read(self, size: int) -> bytes:
+        while len(self._ready) < size and (data := self._unused or self._file.read(_FED_BYTES)):
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready += self._frame.decompress(data)
+            self._unused = self._frame.unused_data if self._frame.eof else b""
+            self._frame = None if self._frame.eof else self._frame
+        if self._frame and not self._ready:
+            raise EOFError
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+
 _TAR_MARK = slice(257, 262)
 _COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": lambda file: zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True),
+    b"\x28\xb5\x2f\xfd": _Zstandard,
 }
 """How a compressed file begins, and what unfolds it."""
 

@@ -60,6 +60,8 @@ def safely(items: Items, where: str) -> Items:
         yield error
     except MemoryError:
         raise
+    except EOFError:
+        yield UnreadableArticle(where, "it breaks off before its end; get it again")
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:_MAX_REASON_CHARACTERS]
         yield UnreadableArticle(where, f"it cannot be parsed: {reason}")
