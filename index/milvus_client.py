@@ -88,7 +88,7 @@ class Milvus:
                     raise
             there = self._client.list_indexes(collection)
             for index in indexes:
-                if index.field_name not in there:
+                if index.index_name not in there:
                     one = IndexParams()
                     one.append(index)
                     self._client.create_index(collection, one, sync=False, timeout=_ANSWERING_SECONDS)

@@ -89,7 +89,7 @@ def records_schema() -> tuple[CollectionSchema, IndexParams]:
         schema.add_field(name, DataType.VARCHAR, max_length=length)
     schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=len(_NOTHING))
     indexes = MilvusClient.prepare_index_params()
-    indexes.add_index("nothing", index_type="FLAT", metric_type="L2")
+    indexes.add_index("nothing", index_name="nothing", index_type="FLAT", metric_type="L2")
     return schema, indexes
 
 
@@ -121,8 +121,8 @@ def passages_schema(dimensions: int) -> tuple[CollectionSchema, IndexParams]:
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimensions)
     schema.add_function(Function("bm25", FunctionType.BM25, ["terms"], ["words"]))
     indexes = MilvusClient.prepare_index_params()
-    indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_NEIGHBOURS)
-    indexes.add_index("words", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=_BM25)
+    indexes.add_index("vector", index_name="vector", index_type="HNSW", metric_type="IP", params=_NEIGHBOURS)
+    indexes.add_index("words", index_name="words", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=_BM25)
     return schema, indexes
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
@@ -311,6 +312,14 @@ class TestSearch:
         names = [f"a{number}" for number in (3, 1, 2)]
         add(library, *(make_article("Same text.", id=name) for name in names))
         assert found(library, "text") == names
+
+    def test_threads_search_while_another_adds(self, full: AnyLibrary, add: Add) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            searches = [threads.submit(found, full) for _ in range(12)]
+            adding = [threads.submit(add, full, make_article("Chess is on.", id=f"b{number}")) for number in range(4)]
+            assert {search.result()[0] for search in searches} == {"chess"}
+            assert [one.result() for one in adding] == [[(f"b{number}", ADDED)] for number in range(4)]
+        assert sorted(ids(full)) == ["b0", "b1", "b2", "b3", "bridge", "chess", "ferry", "kettle"]
 
     def test_bad_questions(self, full: AnyLibrary) -> None:
         with pytest.raises(InvalidInput, match="the question is empty"):

@@ -13,6 +13,7 @@ from index.errors import (
     LibraryBusy,
     LibraryCorrupt,
     LibraryNotWritable,
+    LibraryUnreachable,
     ModelMismatch,
     PullquoteError,
     UnreadableArticle,
@@ -231,6 +232,7 @@ def test_only_the_first_faults_are_listed_and_long_names_are_cut(tmp_path: Path)
     ("raised", "status", "code"),
     [
         (LibraryBusy("process 7 is writing; try again"), 503, "library_busy"),
+        (LibraryUnreachable("milvus://host/press: it does not answer"), 503, "library_unreachable"),
         (LibraryNotWritable("the directory is read-only"), 503, "library_not_writable"),
         (DiskFull("make room"), 507, "disk_full"),
         (LibraryCorrupt("the database cannot be read"), 500, "library_corrupt"),
