@@ -2,7 +2,6 @@
 
 import argparse
 import gzip
-import io
 import resource
 import sys
 import tarfile
@@ -45,7 +44,7 @@ def samples(name: str) -> list[tuple[str, bytes]]:
         return [
             ("a.zip", _zipped(_members())),
             ("a.tar", _tarred(_members())),
-            ("a.tgz", gzip.compress(_tarred(_members()))),
+            ("a.tgz", gzip.compress(_tarred(_members()), mtime=0)),
         ]
     if name == "parquet":
         return [("a.parquet", _parquet())]
@@ -149,7 +148,7 @@ def _tarred(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
+            archive.addfile(info, BytesIO(content))
     return data.getvalue()
 
 
