@@ -24,6 +24,7 @@ GROUP = 3
 _MAX_ALTERNATIVES = 5
 
 _Item = TypeVar("_Item")
+_Place = TypeVar("_Place", "Span", "Citation")
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»–—…")
 
@@ -80,7 +81,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible answer with every place that gives it, best first; those in copies of one another are one place."""
+    """One possible answer with every place that gives it, best first."""
 
     confidence: float
     evidence: Evidence
@@ -89,6 +90,16 @@ class Candidate:
     @property
     def text(self) -> str:
         return self.citations[0].quote
+
+    @property
+    def sources(self) -> list[tuple[Citation, tuple[str, ...]]]:
+        """Its citations but those in copies of the article of one before, each with the ids of such copies that say the
+        same."""
+        articles = [citation.article for citation in self.citations]
+        return [
+            (one, tuple(dict.fromkeys(other.id for other in articles if _is_copy(other, one.article))))
+            for one in independent(self.citations)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +261,7 @@ def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
             margin=worth - others[0] if others else span.score,
             fused=hit.score,
             cosine=hit.dense,
-            places=len(independent([span.article for _, span, _ in group])),
+            places=len(independent([span for _, span, _ in group])),
             words=max(1, len(span.text.split())),
         )
         # One that is behind another is not surer than that, whatever else speaks for it.
@@ -259,14 +270,18 @@ def rank(read: Sequence[Read], calibration: Calibration) -> list[Ranked]:
     return ranked
 
 
-def independent(articles: Sequence[Article]) -> list[int]:
-    """The positions of those that are not in a copy of an article before them: copies say what they say only once."""
+def independent(places: Sequence[_Place]) -> list[_Place]:
+    """Those that are not in a copy of the article of one before: what copies say was said once."""
     first: dict[str, str] = {}
     return [
-        position
-        for position, article in enumerate(articles)
-        if first.setdefault(article.duplicate_of or article.id, article.id) == article.id
+        place
+        for place in places
+        if first.setdefault(place.article.duplicate_of or place.article.id, place.article.id) == place.article.id
     ]
+
+
+def _is_copy(one: Article, other: Article) -> bool:
+    return one.id != other.id and (one.duplicate_of or one.id) == (other.duplicate_of or other.id)
 
 
 def said(text: str) -> str:

@@ -16,6 +16,7 @@ from index.library import Validity, check_question
 from qa import (
     cli_bench,
     cli_copy,
+    cli_duplicates,
     cli_eval,
     cli_feed,
     cli_feedback,
@@ -37,6 +38,7 @@ from qa.cli_options import (
     EmbedderOption,
     HitsOption,
     JSONOption,
+    LanguageOption,
     LibraryOption,
     ReaderOption,
     RuntimeOption,
@@ -141,6 +143,7 @@ app.command("backup")(cli_keep.backup)
 app.command("restore")(cli_keep.restore)
 app.command("reindex")(cli_keep.reindex)
 app.command("compact")(cli_keep.compact)
+app.command("duplicates")(cli_duplicates.duplicates)
 app.command("copy")(cli_copy.copy_library)
 app.add_typer(cli_feed.app, name="feed")
 app.add_typer(cli_feedback.app, name="feedback")
@@ -195,6 +198,7 @@ def ask(
     source: SourceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    language: LanguageOption = None,
     reader: ReaderOption = DEFAULT_READER,
     embedder: EmbedderOption = None,
     runtime: RuntimeOption = None,
@@ -204,7 +208,7 @@ def ask(
 
     With "-" there is one answer per line of input; with `--json` each is one line of JSON.
     """
-    filter = make_filter(article, source, since, until)
+    filter = make_filter(article, source, since, until, language)
     if question != "-":
         check_question(question)  # rather than after the models are loaded
     with open_answers(library, embedder, reader, runtime) as (_, answers):
@@ -226,13 +230,14 @@ def search(
     source: SourceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    language: LanguageOption = None,
     embedder: EmbedderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Show the passages that are most likely to hold the answer, without reading them."""
     with open_library(library, embedder) as opened:
         with err.status("Searching …"):
-            found = opened.search(question, hits, make_filter(article, source, since, until))
+            found = opened.search(question, hits, make_filter(article, source, since, until, language))
         if as_json:
             for hit in found:
                 print_json(hit_json(hit))

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from index.article import Article
+from index.embed import DEFAULT_EMBEDDER
 from index.errors import InvalidInput, NotFetched, UnreadableArticle
 from index.formats import NAMED, Format, Item, Skipped, find_files, read_file, read_open
 from index.formats.columns import FIELDS, read_columns
+from index.language import ENGLISH
 from index.library import AnyLibrary, Outcome
 from qa import cli_show as show
 from qa.cli_fetch import is_address
@@ -78,10 +80,11 @@ class _Account:
         self.outcomes: Counter[Outcome] = Counter()
         self.skipped: list[Skipped] = []
         self.unreadable: list[UnreadableArticle] = []
+        self.languages: Counter[str] = Counter()
         self._progress = progress
         self._task = progress.add_task("Adding", total=0, done="")
         self._began = perf_counter()
-        self._bytes: dict[int, float] = {}
+        self._bytes: dict[str, float] = defaultdict(float)
         self._reached = 0.0
 
     def expect(self, size: int) -> None:
@@ -97,7 +100,7 @@ class _Account:
         for item in items:
             worth, taken = max(0.0, self._reached - taken) * size, max(taken, self._reached)
             if isinstance(item, Article):
-                self._bytes[id(item)] = worth
+                self._bytes[item.id] += worth
                 yield item
             else:
                 self.unreadable.append(item)
@@ -106,8 +109,9 @@ class _Account:
 
     def acknowledge(self, article: Article, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1
+        self.languages.update([article.language] if article.language else [])
         done = f"{self.total:,} articles, {self.total / (perf_counter() - self._began):.1f} a second"
-        self._progress.update(self._task, advance=self._bytes.pop(id(article), 0), done=done)
+        self._progress.update(self._task, advance=self._bytes.pop(article.id, 0), done=done)
 
     @property
     def total(self) -> int:
@@ -144,6 +148,11 @@ def add_files(
         err.print(show.safe(f"not read: {error}"), soft_wrap=True)
     if len(account.unreadable) > _MAX_REPORTED:
         err.print(f"… and {len(account.unreadable) - _MAX_REPORTED:,} more that could not be read")
+    others = Counter({language: count for language, count in account.languages.items() if language != ENGLISH})
+    if others and library.embedder_name == DEFAULT_EMBEDDER:
+        named = ", ".join(f"{count:,} × {language}" for language, count in others.most_common(_MAX_REPORTED))
+        said = f"{others.total():,} articles are in languages that the models of this library do not know: {named}"
+        err.print(f"{said}; see docs/MODELS.md", soft_wrap=True)
     if stopped.code is not None:
         err.print("Interrupted. What is counted above is stored; run the same command again to go on.")
         return stopped.code

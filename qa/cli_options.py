@@ -119,6 +119,9 @@ ArticleOption = Annotated[list[str] | None, typer.Option("--article", metavar="I
 SourceOption = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
 SinceOption = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Published on this day or later.")]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Published on this day or earlier.")]
+LanguageOption = Annotated[
+    list[str] | None, typer.Option("--language", metavar="CODE", help="Only in this language, like en (ISO 639).")
+]
 
 
 def open_articles(library: Path, embedder: Embedder | None = None, *, create: bool = False) -> AnyLibrary:
@@ -178,8 +181,14 @@ class Stoppable:
         raise KeyboardInterrupt
 
 
-def make_filter(articles: list[str] | None, sources: list[str] | None, since: str | None, until: str | None) -> Filter:
-    return Filter(frozenset(articles or ()), frozenset(sources or ()), since, until)
+def make_filter(
+    articles: list[str] | None,
+    sources: list[str] | None,
+    since: str | None,
+    until: str | None,
+    languages: list[str] | None,
+) -> Filter:
+    return Filter(frozenset(articles or ()), frozenset(sources or ()), since, until, frozenset(languages or ()))
 
 
 def print_json(value: object) -> None:

@@ -43,7 +43,7 @@ def answer(found: Answer) -> RenderableType:
                 ("  “", "dim"), (_one_line(found.best.text), "bold green"), ("”", "dim"), _sureness(found.best)
             )
         )
-        parts.extend(_places(found.best.citations))
+        parts.extend(_places(found.best.sources))
     elif found.reason is not None:
         parts.append(Text(f"  No answer: {_REASONS[found.reason]}.", style="yellow"))
     others = found.alternatives[:_MAX_CLOSEST]
@@ -77,15 +77,24 @@ def articles(page: Sequence[tuple[Article, int]]) -> RenderableType:
 def article(item: Article) -> RenderableType:
     """An article: what is known about it, then its text."""
     facts = Table.grid(padding=(0, 2))
-    for name in ("id", "title", "url", "published", "source"):
+    for name in ("id", "title", "url", "published", "source", "language", "duplicate_of"):
         if value := getattr(item, name):
-            facts.add_row(Text(name, style="dim"), Text(_safe(value)))
+            facts.add_row(Text(name.replace("_", " "), style="dim"), Text(_safe(value)))
     if item.authors:
         facts.add_row(Text("authors", style="dim"), Text(_safe(", ".join(item.authors))))
     for name, value in item.metadata.items():
         facts.add_row(Text(_safe(name), style="dim"), Text(_shortened(str(value))))
     facts.add_row(Text("sha256", style="dim"), Text(item.sha256))
     return Group(facts, "", Text(_safe(item.text)))
+
+
+def duplicates(found: Sequence[Sequence[Article]]) -> RenderableType:
+    """Groups of articles that are copies of one another: the first, and a line for each of the others."""
+    parts: list[RenderableType] = []
+    for first, *others in found:
+        parts.append(Text.assemble((_safe(first.id), "bold"), "  ", _origin(first)))
+        parts += [_indented(Text.assemble(_safe(other.id), "  ", _origin(other)), 2) for other in others]
+    return Group(*parts)
 
 
 def calibration(reports: "Mapping[str, ConfidenceReport]", fitted: Calibration) -> RenderableType:
@@ -139,17 +148,18 @@ def _article_line(item: Article, passages: int) -> Text:
     published = f"{(item.published or '')[:10]:10}"
     size = f"  {len(item.text):,} characters, {passages:,} passages"
     source = f" — {item.source}" if item.source else ""
+    copy = f", a copy of {item.duplicate_of}" if item.duplicate_of else ""
     return Text.assemble(
         (_safe(item.id), "bold"),
         f"  {published}  ",
         _safe((item.title or "untitled") + source),
-        (size, "dim"),
+        (_safe(size + copy), "dim"),
     )
 
 
-def _places(citations: Sequence[Citation]) -> list[RenderableType]:
+def _places(sources: Sequence[tuple[Citation, Sequence[str]]]) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    for citation in citations[:_MAX_PLACES]:
+    for citation, copies in sources[:_MAX_PLACES]:
         before = citation.article.text[citation.sentence_start : citation.start]
         after = citation.article.text[citation.end : citation.sentence_end]
         sentence = Text.assemble(_one_line(before), (_one_line(citation.quote), "underline"), _one_line(after))
@@ -159,9 +169,17 @@ def _places(citations: Sequence[Citation]) -> list[RenderableType]:
         parts.append(_indented(Text.assemble("— ", _source(citation.article, citation.start), (place, "dim")), 4))
         if citation.link:
             parts.append(_indented(Text(_safe(citation.link), style="dim", overflow="fold"), 6))
-    if len(citations) > _MAX_PLACES:
-        parts.append(Text(f"    … and in {len(citations) - _MAX_PLACES} more places", style="dim"))
+        if copies:
+            parts.append(_indented(Text(f"the same in {_named(copies)}", style="dim"), 6))
+    if len(sources) > _MAX_PLACES:
+        parts.append(Text(f"    … and in {len(sources) - _MAX_PLACES} more places", style="dim"))
     return parts
+
+
+def _named(copies: Sequence[str]) -> str:
+    more = f" and {len(copies) - _MAX_PLACES:,} more" if len(copies) > _MAX_PLACES else ""
+    what = "copies of it" if len(copies) > 1 else "a copy of it"
+    return _one_line(f"{what}: {', '.join(copies[:_MAX_PLACES])}{more}")
 
 
 def _indented(text: Text, columns: int) -> Padding:
@@ -176,8 +194,11 @@ def _titles(candidate: Candidate) -> str:
 def _source(item: Article, start: int) -> str:
     """What a place is cited as: the title, who published it and when, and the page."""
     page = page_of(item, start)
-    parts = (item.title or item.id, item.source, (item.published or "")[:10], page and f"page {page}")
-    return _safe(", ".join(part for part in parts if part))
+    return ", ".join([_origin(item), *([_safe(f"page {page}")] if page else [])])
+
+
+def _origin(item: Article) -> str:
+    return _safe(", ".join(part for part in (item.title or item.id, item.source, (item.published or "")[:10]) if part))
 
 
 def _sureness(candidate: Candidate) -> tuple[str, str]:

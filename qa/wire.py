@@ -1,5 +1,6 @@
 """The JSON that the command line and the HTTP interface share: one typed description of all that we show."""
 
+from collections.abc import Sequence
 from typing import Any
 
 # pydantic, which makes the OpenAPI description of these, does not take typing's own before Python 3.12
@@ -15,7 +16,7 @@ from qa.answer import Answer, Candidate, Citation
 
 class SliceJSON(TypedDict):
     """The article that a quote or a passage is of: `article` is its id. Where it is a copy of earlier ones,
-    `duplicate_of` is the id of the first of them: places in copies of one article are no independent sources."""
+    `duplicate_of` is the id of the first of them."""
 
     article: str
     title: str | None
@@ -38,10 +39,11 @@ class CitationJSON(SliceJSON):
     sentence_end: int
     text_sha256: str
     link: str | None
+    copies: list[str]
 
 
 class CandidateJSON(TypedDict):
-    """A possible answer with every place that gives it."""
+    """A possible answer with every place that gives it, as `AnswerJSON` has them."""
 
     answer: str
     confidence: float
@@ -134,7 +136,7 @@ def answer_json(answer: Answer) -> AnswerJSON:
         "answer": answer.text,
         "confidence": round(answer.confidence, 4),
         "reason": answer.reason.value if answer.reason else None,
-        "citations": [citation_json(citation) for citation in answer.best.citations] if answer.best else [],
+        "citations": [citation_json(*source) for source in answer.best.sources] if answer.best else [],
         "alternatives": [candidate_json(candidate) for candidate in answer.alternatives],
         "hits": [hit_json(hit) for hit in answer.hits],
         "unread": answer.unread,
@@ -148,11 +150,11 @@ def candidate_json(candidate: Candidate) -> CandidateJSON:
         "answer": candidate.text,
         "confidence": round(candidate.confidence, 4),
         "score": round(candidate.evidence.score, 4),
-        "citations": [citation_json(citation) for citation in candidate.citations],
+        "citations": [citation_json(*source) for source in candidate.sources],
     }
 
 
-def citation_json(citation: Citation) -> CitationJSON:
+def citation_json(citation: Citation, copies: Sequence[str] = ()) -> CitationJSON:
     article = citation.article
     return {
         **_slice_json(article),
@@ -165,6 +167,7 @@ def citation_json(citation: Citation) -> CitationJSON:
         "sentence_end": citation.sentence_end,
         "text_sha256": article.sha256,
         "link": citation.link,
+        "copies": list(copies),
     }
 
 

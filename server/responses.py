@@ -75,6 +75,7 @@ class ArticlesJSON(TypedDict):
 class ArticlePartJSON(SliceJSON):
     """An article with `text`, the part of its text from `start` to `end`; the whole has `characters`."""
 
+    language: str | None
     authors: list[str]
     text_sha256: str
     characters: int

@@ -50,6 +50,8 @@ def _citation_lines(citations: Sequence[CitationJSON]) -> Iterator[str]:
         yield f"  in: “{citation['sentence']}”"
         if citation["link"]:
             yield f"  {citation['link']}"
+        if citation["copies"]:
+            yield f"  the same, from the same source, in article {', '.join(citation['copies'][:_MAX_PLACES])}"
     if len(citations) > _MAX_PLACES:
         yield f"— and in {len(citations) - _MAX_PLACES} more places"
 

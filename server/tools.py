@@ -15,7 +15,7 @@ from server import questions
 from server.responses import ArticlePartJSON, SearchJSON
 from server.service import Service
 from server.tool_words import answer_words, article_words, search_words
-from server.wire import AskBody, Asked, Date, FilterBody, Hits, Names, Position, SearchBody, Share
+from server.wire import AskBody, Asked, Date, FilterBody, Hits, Languages, Names, Position, SearchBody, Share
 
 MAX_PART_CHARACTERS = 20_000
 """Of an article's text given at once: a long newspaper article, and some 5,000 tokens to whoever reads it."""
@@ -34,9 +34,10 @@ class _Asking(_Arguments):
     )
     until: Annotated[Date | None, Field(description="Only articles published on this day or earlier.")] = None
     sources: Annotated[Names | None, Field(description="Only articles of these sources, as results name them.")] = None
+    languages: Annotated[Languages | None, Field(description="Only articles in these languages, like en.")] = None
 
     def filter(self) -> FilterBody:
-        return FilterBody(sources=self.sources, since=self.since, until=self.until)
+        return FilterBody(sources=self.sources, since=self.since, until=self.until, languages=self.languages)
 
 
 class AskArguments(_Asking):
@@ -111,6 +112,8 @@ def _part(library: AnyLibrary, arguments: ArticleArguments) -> ArticlePartJSON:
         "url": article.url,
         "published": article.published,
         "source": article.source,
+        "duplicate_of": article.duplicate_of,
+        "language": article.language,
         "authors": list(article.authors),
         "text_sha256": article.sha256,
         "characters": characters,

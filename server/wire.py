@@ -44,6 +44,8 @@ def _whole(value: object) -> object:
 
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_FILTER_ITEMS)]
+Language = Annotated[str, Field(pattern="^[a-z]{2,3}$", description="ISO 639, like en")]
+Languages = Annotated[list[Language], Field(min_length=1, max_length=MAX_FILTER_ITEMS)]
 Date = Annotated[
     str,
     Field(max_length=_MAX_DATE_CHARACTERS),
@@ -72,9 +74,16 @@ class FilterBody(_Body):
     sources: Names | None = None
     since: Date | None = None
     until: Date | None = None
+    languages: Languages | None = None
 
     def made(self) -> Filter:
-        return Filter(frozenset(self.articles or ()), frozenset(self.sources or ()), self.since, self.until)
+        return Filter(
+            frozenset(self.articles or ()),
+            frozenset(self.sources or ()),
+            self.since,
+            self.until,
+            frozenset(self.languages or ()),
+        )
 
 
 class SearchBody(_Body):

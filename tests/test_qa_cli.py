@@ -295,6 +295,7 @@ def test_show(filled: Run) -> None:
         "url        https://c.example/1",
         "published  2023-07-28",
         "source     Sporting Coast",
+        "language   en",
         f"sha256     {sha256(text.encode()).hexdigest()}",
         "",
         text,

@@ -84,6 +84,7 @@ def test_answer_word_for_word(answer: Answer) -> None:
         "sentence_end": 57,
         "text_sha256": answer.hits[0].passage.article.sha256,
         "link": "https://news.example/a#:~:text=Oslo",
+        "copies": [],
     }
     rome = {
         **oslo,

@@ -82,7 +82,8 @@ def test_an_article_is_shown_as_it_was_sent(tmp_path: Path) -> None:
         shown = client.get("/v1/articles/treaty-1648").json()
     assert {name: shown[name] for name in TREATY} == TREATY
     assert shown["characters"] == len(TREATY["text"])
-    assert set(shown) == {*TREATY, "characters", "text_sha256"}
+    assert set(shown) == {*TREATY, "characters", "text_sha256", "language", "duplicate_of"}
+    assert (shown["language"], shown["duplicate_of"]) == ("en", None)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,8 @@ def test_listing_in_pages(tmp_path: Path) -> None:
             "url": None,
             "published": None,
             "source": None,
+            "language": None,
+            "duplicate_of": None,
             "authors": [],
             "metadata": {},
             "characters": 7,

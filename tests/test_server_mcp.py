@@ -111,8 +111,8 @@ def test_the_tools_read_and_tell_to_quote(port: int) -> None:
         assert "word for word, in quotation marks, with its source, date and article id" in tool.description
     fields = {name: set(tool.input_schema["properties"]) for name, tool in listed.items()}
     assert fields == {
-        "ask": {"question", "k", "since", "until", "sources", "threshold"},
-        "search": {"question", "k", "since", "until", "sources"},
+        "ask": {"question", "k", "since", "until", "sources", "languages", "threshold"},
+        "search": {"question", "k", "since", "until", "sources", "languages"},
         "get_article": {"id", "start", "end"},
     }
     assert listed["ask"].input_schema["required"] == ["question"]
