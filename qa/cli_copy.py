@@ -26,6 +26,7 @@ from qa.cli_options import (
     open_library,
     out,
     print_json,
+    within_collection,
 )
 from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
@@ -35,8 +36,12 @@ _MOST_SHOWN = 20
 
 
 def copy_library(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="A library, as `--library` takes it.")],
-    target: Annotated[Path, typer.Argument(metavar="TO", help="Another, which need not be there yet.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="A library, as `--library` takes it.", callback=within_collection)
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TO", help="Another, which need not be there yet.", callback=within_collection)
+    ],
     questions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Ask both libraries these, one a line, and say where they answer unlike."),
@@ -49,7 +54,8 @@ def copy_library(
     """Copy a library: from a directory into Milvus, back, or into another of its kind.
 
     Articles come with their passages and vectors as they are, with what is noted of them and with feedback; then it is
-    checked that both hold the same. Interrupt at any time and run the same command again to go on.
+    checked that both hold the same. Interrupt at any time and run the same command again to go on. Of collections, one
+    is copied: the main one, or the one that `--collection` names.
 
     Exit code 1 where some of the questions are answered unlike. For example:
     `pullquote copy ~/.local/share/pullquote/library milvus://localhost:19530/press --questions questions.txt`
@@ -62,13 +68,14 @@ def copy_library(
         with open_library(target, name, runtime, create=True) as there:
             with progress("Copying", "articles") as (advance, _):
                 copied = copy(here, there, advance)
+            names = here.where, there.where
             with err.status("Building the indexes …"):
                 there.settle()
     if stopped.code is not None:
         err.print("Interrupted. What is copied is kept; run the same command again to go on.")
         raise typer.Exit(stopped.code)
     pairs = _compared(source, target, asked, name, reader, runtime) if asked else []
-    _print(source, target, copied, pairs, as_json)
+    _print(*names, copied, pairs, as_json)
     raise typer.Exit(0 if all(pair.alike for pair in pairs) else _DIFFERENT)
 
 
@@ -99,7 +106,7 @@ def _compared(
         return ask_both(ask(here), ask(there), asked, advance)
 
 
-def _print(source: Path, target: Path, copied: Copied, pairs: Sequence[Pair], as_json: bool) -> None:
+def _print(source: str, target: str, copied: Copied, pairs: Sequence[Pair], as_json: bool) -> None:
     unlike = [pair for pair in pairs if not pair.alike]
     if as_json:
         compared = {"asked": len(pairs), "unlike": [pair.one.question for pair in unlike]}

@@ -49,7 +49,7 @@ def _whole(context: typer.Context, library: Path) -> Path:
     return library
 
 
-def _within_collection(context: typer.Context, library: Path) -> Path:
+def within_collection(context: typer.Context, library: Path) -> Path:
     return collection_path(library, context.find_root().params["collection"])
 
 
@@ -59,13 +59,13 @@ def _in_a_directory(context: typer.Context, library: Path) -> Path:
             f"{context.info_name} is for libraries in directories, and {address.where} is in Milvus; copy it to one: "
             f"pullquote copy {address.where} DIR"
         )
-    return _within_collection(context, library)
+    return within_collection(context, library)
 
 
 LibraryOption = Annotated[
     Path,
     typer.Option(
-        "--library", "-l", metavar="LIBRARY", help=_LIBRARY_HELP, show_default=False, callback=_within_collection
+        "--library", "-l", metavar="LIBRARY", help=_LIBRARY_HELP, show_default=False, callback=within_collection
     ),
 ]
 """The same after the command's name, with the collection; what was given before it (or by the environment) is this

@@ -97,6 +97,13 @@ def test_interrupted_and_resumed(
     assert all_of(library) == all_of(tmp_path / there)
 
 
+def test_collection_is_copied_into_the_one_of_its_name(run: Run, tmp_path: Path) -> None:
+    run("--collection", "press", "add", "-", stdin=json.dumps(ARTICLES[0]))
+    assert run("--collection", "press", "copy", "library", MILVUS, library=None).code == 0
+    assert [line["id"] for line in run("--collection", "press", "list", "--json", library=MILVUS).lines] == ["a0"]
+    assert run("list", library=MILVUS).code == 66
+
+
 def test_what_is_changed_in_the_source_is_copied_again(run: Run, library: Path, tmp_path: Path) -> None:
     run("copy", "library", MILVUS, library=None)
     run("add", "-", stdin=json.dumps({"id": "a3", "text": "The bridge is open."}))
