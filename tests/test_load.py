@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from index.library import Library
 from tests import load
 from tests.figures import Figure, at_least, at_most, counted, exactly, line, table
 from tests.load_asking import PLACES, Rig, abort, capacity, cold, overload, slow
-from tests.load_living import Ending, Sample, sigterm, slope, soak
+from tests.load_living import Ending, Sample, growth, sigterm, soak
 from tests.served import toy
 from tests.traffic import BROKEN, Client, Reply, counts, open_loop, request
 
@@ -96,7 +97,9 @@ def test_nothing_fails_in_a_soak(rig: RigOf) -> None:
 
 def test_growth_is_told_by_the_hour() -> None:
     samples = [Sample(at=10.0 * number, memory=100 + number % 2, files=7, threads=number, wal=0) for number in range(5)]
-    assert [slope(samples, name) for name in ("memory", "files", "threads")] == pytest.approx([0, 0, 360])
+    assert growth(samples, "files") == pytest.approx((0, 0), abs=1e-6)
+    assert growth(samples, "threads") == pytest.approx((360, 0), abs=1e-6)
+    assert growth(samples, "memory") == pytest.approx((0, 2 * math.sqrt(1.2 / 3 / 1_000) * 3_600), abs=1e-6)
 
 
 @pytest.mark.parametrize(
