@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Self
 
+from index.any_store import AnyStore
 from index.article import Article, storable
 from index.batch import Acknowledge, Batch, Outcome, UnderWay, embedded_text
 from index.embed import Embedder, Vectors
@@ -19,13 +20,11 @@ from index.filter import Filter
 from index.language import language_of
 from index.lexical import LexicalIndex
 from index.passage import Passage, Splitter
-from index.search import DENSE_WEIGHT, Hit, fuse
+from index.search import DENSE_WEIGHT, Hit, check_k, check_question, fuse
 from index.store import Indexed
 from index.verification import Validity, Verification, verify
 from index.workers import embedding
 
-MAX_HITS = 1_000
-MAX_QUESTION_CHARACTERS = 10_000
 CANDIDATES = 100
 """Passages taken from each of the two indexes before fusion, at least."""
 
@@ -38,30 +37,6 @@ _ELSEWHERE = -1
 """The key of no passage."""
 
 DENSE_WEIGHT_SETTING = "dense_weight"
-
-
-class AnyStore(Protocol):
-    """What a library is kept in; `Store` says what each of these promises."""
-
-    def replace(self, batch: Iterable[Indexed], *, displace: bool = True) -> None: ...
-    def remove(self, ids: Iterable[str]) -> object: ...
-    def has_origin(self, origin: str | None) -> bool: ...
-    def origins(self) -> dict[str, str]: ...
-    def note_origin(self, article: Article) -> None: ...
-    def article(self, id: str) -> Article | None: ...
-    def articles(self, offset: int, limit: int) -> list[tuple[Article, int]]: ...
-    def article_checksums(self) -> dict[str, str]: ...
-    def counts(self) -> tuple[int, int]: ...
-    def passages(self, keys: Iterable[int]) -> dict[int, Passage]: ...
-    def vectors(self, keys: Iterable[int]) -> tuple[Iterable[int], Vectors]: ...
-    def indexed(self, id: str) -> Indexed | None: ...
-    def add_feedback(self, feedback: Feedback) -> int: ...
-    def feedback(self) -> dict[int, Feedback | None]: ...
-    def remove_feedback(self, keys: Iterable[int]) -> None: ...
-    def setting(self, name: str) -> str | None: ...
-    def settings(self) -> dict[str, str]: ...
-    def set_settings(self, settings: dict[str, str]) -> None: ...
-    def close(self) -> None: ...
 
 
 Candidates = tuple[dict[int, float], dict[int, float]]
@@ -377,19 +352,3 @@ class AnyLibrary(ABC):
 def in_its_language(article: Article) -> Article:
     """With the language it is in, where that can be told."""
     return replace(article, language=article.language or language_of(article.text, article.metadata))
-
-
-def check_k(k: int) -> None:
-    """Raises InvalidInput."""
-    if not 1 <= k <= MAX_HITS:
-        raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
-
-
-def check_question(question: str) -> None:
-    """Raises InvalidInput where there is nothing to ask, or more than any question needs."""
-    if not question.strip():
-        raise InvalidInput("the question is empty; ask something, like: When was the treaty signed?")
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise InvalidInput(
-            f"the question has {len(question):,} characters; {MAX_QUESTION_CHARACTERS:,} are the most it may have"
-        )

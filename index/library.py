@@ -6,21 +6,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from index import derived
-from index.base import (
-    CANDIDATES,
-    DENSE_WEIGHT_SETTING,
-    MAX_HITS,
-    MAX_QUESTION_CHARACTERS,
-    AnyLibrary,
-    Candidates,
-    check_question,
-)
+from index.base import CANDIDATES, DENSE_WEIGHT_SETTING, AnyLibrary, Candidates
 from index.batch import Acknowledge, Outcome, embedded_text
 from index.embed import Embedder, Vectors
 from index.errors import DiskFull, LibraryBusy, LibraryNotFound, LibraryNotWritable
 from index.filter import Filter
 from index.lock import write_lock
 from index.scratch import Scratch
+from index.search import MAX_HITS, MAX_QUESTION_CHARACTERS, check_question
 from index.store import Store
 from index.verification import Validity, Verification
 

@@ -1,9 +1,13 @@
-"""Fusion: two rankings of passages, by meaning and by words, made into one list of hits."""
+"""What may be asked; and fusion: two rankings of passages, by meaning and by words, made into one list of hits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from index.errors import InvalidInput
 from index.passage import Passage
+
+MAX_HITS = 1_000
+MAX_QUESTION_CHARACTERS = 10_000
 
 DENSE_WEIGHT = 0.4
 """Share of the dense score in the fused one; see the README's Decisions for the measurement behind it."""
@@ -37,3 +41,19 @@ def fuse(
     for key, score in lexical.items():
         fused[key] = fused.get(key, 0.0) + (1 - weight) * score / top
     return sorted(fused.items(), key=lambda item: (-item[1], item[0]))
+
+
+def check_k(k: int) -> None:
+    """Raises InvalidInput."""
+    if not 1 <= k <= MAX_HITS:
+        raise InvalidInput(f"k is {k}; it must be between 1 and {MAX_HITS:,}")
+
+
+def check_question(question: str) -> None:
+    """Raises InvalidInput where there is nothing to ask, or more than any question needs."""
+    if not question.strip():
+        raise InvalidInput("the question is empty; ask something, like: When was the treaty signed?")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise InvalidInput(
+            f"the question has {len(question):,} characters; {MAX_QUESTION_CHARACTERS:,} are the most it may have"
+        )
