@@ -102,7 +102,7 @@ def poll(feed: Feed, fetcher: Fetcher, now: datetime) -> Polled:
     if page.format != FEED:
         return _failed(feed, NotFetched(feed.address, "it is no feed, but a page; add it with: pullquote add"), now)
     polled = _succeeded(replace(feed, version=page.version, wait=_wait(page)), now)
-    items = list(read_page(page))
+    items = list(read_page(page, follow=feed.follow))
     if not feed.follow:
         return Polled(polled, items, changed=True)
     pages = _Pages(fetcher, feed.followed)
@@ -144,10 +144,10 @@ class _Pages:
         except NotFetched as error:
             found = [error]
         articles = [item for item in found if isinstance(item, Article)]
-        yield from (_told_by(entry, item) if [item] == articles else item for item in found)
+        yield from [_told_by(entry, articles[0])] if len(articles) == len(found) == 1 else found
         if articles:
             self.read.append(name)
-        else:
+        elif entry.text not in (entry.title, entry.url):  # else it has no text of its own
             yield entry
 
 

@@ -169,7 +169,7 @@ def _line(feed: "Feed") -> str:
         "pages" if feed.follow else "entries",
         f"polled {feed.polled}" if feed.polled else "never polled",
         *([f"due {feed.due}"] if feed.due else []),
-        *([f"failed {feed.failures} times: {feed.trouble}"] if feed.failures else []),
+        *([f"failures: {feed.failures:,}, the last: {feed.trouble}"] if feed.failures else []),
     ]
     return "  ".join(facts)
 

@@ -17,7 +17,7 @@ from web_site import BRIDGE, GUARD, HOST, PAGE, TRUSTED, Handler, Site, serving
 from index.article import Article
 from index.errors import InvalidInput, NotFetched, UnreadableArticle
 from index.fetch import Fetcher, Guard, Limits, Page, Version, read_page, web_address
-from index.fetch.guard import Address, Deadline, GuardedNetwork, is_public
+from index.fetch.guard import Address, Deadline, GuardedNetwork, Refused, is_public
 from index.formats.format import FEED, HTML, PDF, RECORDS, TEXT, Format
 
 LIMITS = Limits(bytes=1 << 20, seconds=20, redirects=3)
@@ -140,7 +140,7 @@ def test_addresses_that_are_none_of_the_web(address: str, said: str) -> None:
     ("address", "whole"),
     [
         (" HTTP://Bücher.example/ä b?q=ü#there ", "http://xn--bcher-kva.example/%C3%A4%20b?q=%C3%BC"),
-        ("https://site.example", "https://site.example"),
+        ("https://site.example?q", "https://site.example/?q"),
         ("https://site.example:8443/a", "https://site.example:8443/a"),
     ],
 )
@@ -166,6 +166,17 @@ def test_addresses_of_the_web(address: str, whole: str) -> None:
 )
 def test_public_addresses(address: str, public: bool) -> None:
     assert is_public(ip_address(address)) is public
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.1", "a.0x7f", "1.2.3.4.5"])
+def test_addresses_that_are_not_written_as_such_are_refused(host: str) -> None:
+    with pytest.raises(Refused, match=f"{host} is an address of IPv4 that is not written as one"):
+        Guard(lambda address: True, lambda host, port: [TRUSTED]).addresses(host, 80)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "a1.example", "a.0xg"])
+def test_names_and_addresses_that_are_written_as_such(host: str) -> None:
+    assert Guard(lambda address: True, lambda host, port: [TRUSTED]).addresses(host, 80) == [TRUSTED]
 
 
 def test_a_name_with_one_address_that_is_not_public_is_refused(site: Site) -> None:

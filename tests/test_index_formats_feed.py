@@ -169,6 +169,43 @@ class TestFields:
         article = one(rss(f"<link>{link}</link><guid isPermaLink='false'>g</guid><description>A.</description>"))
         assert (article.url, article.id) == (None, "g")
 
+    @pytest.mark.parametrize(
+        ("link", "url"),
+        [
+            ("<link>/a</link>", "https://post.example/a"),
+            ("<link>b?c</link><guid>g</guid>", "https://post.example/news/b?c"),
+            ("<link>https://other.example/</link>", "https://other.example/"),
+            ("<guid>g</guid>", None),
+            ("<link/>", None),
+            ("<link>javascript:alert(1)</link>", None),
+        ],
+    )
+    def test_links_are_relative_to_where_the_feed_was_found(self, link: str, url: str | None) -> None:
+        data = rss(f"{link}<description>A.</description>")
+        [article] = read(io.BytesIO(data.encode()), "x", "https://post.example/news/feed")
+        assert isinstance(article, Article)
+        assert article.url == url
+
+    @pytest.mark.parametrize(("link", "url"), [("/a", "https://post.example/a"), ("", None), (None, None), (7, None)])
+    def test_links_of_json_are_relative_to_where_the_feed_was_found(self, link: object, url: str | None) -> None:
+        data = {"version": "https://jsonfeed.org/version/1.1", "items": [{"url": link, "content_text": "A."}]}
+        [article] = read(io.BytesIO(json.dumps(data).encode()), "x", "https://post.example/news/feed")
+        assert isinstance(article, Article)
+        assert article.url == url
+
+    @pytest.mark.parametrize(
+        ("item", "text"),
+        [
+            ("<title>T</title><link>https://post.example/a</link>", "T"),
+            ("<link>https://post.example/a</link>", "https://post.example/a"),
+            ("<title>T</title><description>A.</description>", "A."),
+        ],
+    )
+    def test_an_entry_without_a_text_may_be_what_it_links_to(self, item: str, text: str) -> None:
+        [article] = read(io.BytesIO(rss(item).encode()), "x", follow=True)
+        assert isinstance(article, Article)
+        assert article.text == text
+
     def test_the_same_page_has_the_same_id_in_feed_and_page(self) -> None:
         article = one(rss("<link>https://post.example/a</link><guid>g</guid><description>A.</description>"))
         assert article.id == make_article("The page.", url="https://post.example/a").id

@@ -24,4 +24,4 @@ def web_address(text: str) -> URL:
         raise InvalidInput("no name and password are sent to a server; leave them out of the address")
     if url.port not in _USUAL_PORTS and url.port not in _FREE_PORTS:
         raise InvalidInput(f"no server of the web has the port {url.port}")
-    return url.copy_with(fragment=None)
+    return url.copy_with(raw_path=url.raw_path, fragment=None)

@@ -25,17 +25,19 @@ _CLOSED = re.compile(rb"</(?:[\w.-]+:)?(?:rss|feed|rdf)\s*>(?:\s|<!--.*?-->)*$",
 _ENDING_BYTES = 2_048
 
 
-def read(file: BinaryIO, where: str) -> Iterator[Item]:
+def read(file: BinaryIO, where: str, address: str | None = None, *, follow: bool = False) -> Iterator[Item]:
+    """`address` is where the feed was found, to which its links may be relative. `follow`: what entries link to is
+    meant, and one without a text has its title for one, or its link."""
     data = file.read(MAX_FEED_BYTES + 1)
     if len(data) > MAX_FEED_BYTES:
         yield UnreadableArticle(where, f"the feed is larger than {MAX_FEED_BYTES >> 20} MiB")
     elif data[:100].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n").startswith(b"{"):  # NULs: UTF-16
-        yield from _read_json(data, where)
+        yield from _read_json(data, where, address, follow)
     else:
-        yield from _read_xml(data, where)
+        yield from _read_xml(data, where, address, follow)
 
 
-def _read_xml(data: bytes, where: str) -> Iterator[Item]:
+def _read_xml(data: bytes, where: str, address: str | None, follow: bool) -> Iterator[Item]:
     # As a file: feedparser takes bytes for a file's name, and text for an address. It must leave HTML as it is.
     try:
         feed = feedparser.parse(BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
@@ -48,18 +50,25 @@ def _read_xml(data: bytes, where: str) -> Iterator[Item]:
     named = ((f"{where}, entry {number}", entry) for number, entry in enumerate(feed.entries, start=1))
     for place, entry in parts(named):
         try:
-            yield article_of(_xml_record(entry, feed), place)
+            yield _item(_xml_record(entry, feed, address), place, follow)
         except InvalidInput as error:
             yield UnreadableArticle(place, str(error))
     if feed.bozo and not _CLOSED.search(data[-_ENDING_BYTES:].replace(b"\0", b"")):
         yield UnreadableArticle(where, "the feed breaks off before its end; get it again")
 
 
-def _xml_record(entry: Any, feed: Any) -> Mapping[str, object]:
+def _item(record: object, where: str, follow: bool) -> Item:
+    if follow and isinstance(record, Mapping) and not record["text"]:
+        record = {**record, "text": record.get("title") or record.get("url") or ""}
+    return article_of(record, where)
+
+
+def _xml_record(entry: Any, feed: Any, address: str | None) -> Mapping[str, object]:
     """The fields of an entry of RSS or Atom. Raises InvalidInput where its HTML cannot be read."""
     contents = [content for content in entry.get("content", ()) if _is_text(content)]
     contents.append(entry.get("summary_detail") or {})
-    link = absolute(entry.get("link") or "")
+    named = entry.get("link") or ""
+    link = _link(named, None if named == entry.get("id") else address)  # an id need be no address
     source = entry.get("source") or feed.feed
     published, updated = _dates(entry)
     return _record(
@@ -110,6 +119,10 @@ def _id(own: object, link: str | None, home: object) -> str | None:
     return f"{own}" if not home or ":" in f"{own}" else f"{home}#{own}"
 
 
+def _link(link: str, address: str | None) -> str | None:
+    return absolute(link, address) if link else None
+
+
 def _is_text(content: Mapping[str, str]) -> bool:
     return content.get("type", "text/html").startswith("text/") or content.get("type") == "application/xhtml+xml"
 
@@ -119,7 +132,7 @@ def _text(detail: Mapping[str, str]) -> str:
     return value.strip() if detail.get("type") == "text/plain" else text_of(value)
 
 
-def _read_json(data: bytes, where: str) -> Iterator[Item]:
+def _read_json(data: bytes, where: str, address: str | None, follow: bool) -> Iterator[Item]:
     try:
         feed = json.loads(decode(data))
     except (NotText, ValueError, RecursionError) as error:
@@ -131,17 +144,17 @@ def _read_json(data: bytes, where: str) -> Iterator[Item]:
     named = ((f"{where}, entry {number}", entry) for number, entry in enumerate(feed["items"], start=1))
     for place, entry in parts(named):
         try:
-            yield article_of(_json_record(entry, feed), place)
+            yield _item(_json_record(entry, feed, address), place, follow)
         except InvalidInput as error:
             yield UnreadableArticle(place, str(error))
 
 
-def _json_record(entry: object, feed: Mapping[str, object]) -> object:
+def _json_record(entry: object, feed: Mapping[str, object], address: str | None) -> object:
     """The fields of an item of JSON Feed. Raises InvalidInput where its HTML cannot be read."""
     if not isinstance(entry, Mapping):
         return entry
     html, plain, summary = (_string(entry.get(name)) for name in ("content_html", "content_text", "summary"))
-    link = absolute(_string(entry.get("url")))
+    link = _link(_string(entry.get("url")), address)
     return _record(
         text=text_of(html) or plain or summary,
         id=_id(entry.get("id"), link, feed.get("home_page_url") or feed.get("title")),
