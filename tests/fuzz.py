@@ -1,6 +1,7 @@
 """Hostile and random requests to a server with toy models: python -m tests.fuzz [--cases 500]."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +54,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server outlives this
     try:
         sys.exit(main())
     except Impossible as reason:

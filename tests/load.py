@@ -7,6 +7,7 @@ nothing else run meanwhile, and look at the generator's lag before the other fig
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -100,6 +101,7 @@ def _library(scratch: Path, given: Path | None) -> Path:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server outlives this
     try:
         sys.exit(main())
     except Impossible as reason:

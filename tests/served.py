@@ -42,7 +42,7 @@ def toy(*changes: str) -> Command:
 
 
 class Served:
-    """A server at 127.0.0.1:`port`; what it prints goes to the file `log`."""
+    """A server at 127.0.0.1:`port`; the file `log` has what it prints, and nothing of those before it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -138,7 +138,7 @@ def serving(
     if sys.platform != "linux":
         raise Impossible("processes can be looked at like this on Linux only")
     port = free_port() if port is None else port
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         own = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores or own)  # which the child inherits
         try:
