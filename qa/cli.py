@@ -15,6 +15,7 @@ from index.collection import MAIN
 from index.library import Validity, check_question
 from qa import (
     cli_bench,
+    cli_bulk,
     cli_copy,
     cli_duplicates,
     cli_eval,
@@ -134,6 +135,7 @@ app.command("serve")(cli_serve.serve)
 app.command("watch")(cli_watch.watch)
 app.command("mcp")(cli_mcp.mcp)
 app.command("eval")(cli_eval.evaluate_gold)
+app.command("bulk")(cli_bulk.bulk)
 app.command("bench")(cli_bench.bench)
 app.command("calibrate")(cli_models.calibrate)
 app.command("train")(cli_models.train)

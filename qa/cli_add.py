@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -140,14 +140,7 @@ def add_files(
                 for address in filter(is_address, names):
                     _add_page(library, address, reading, fetcher, account)
     out.print(", ".join(f"{account.outcomes[outcome]:,} {outcome}" for outcome in Outcome))
-    if account.skipped:
-        endings = Counter(skipped.path.suffix.lower() or "no ending" for skipped in account.skipped)
-        named = ", ".join(f"{count:,} × {ending}" for ending, count in endings.most_common())
-        err.print(show.safe(f"skipped {len(account.skipped):,} files of no known format: {named}"))
-    for error in account.unreadable[:_MAX_REPORTED]:
-        err.print(show.safe(f"not read: {error}"), soft_wrap=True)
-    if len(account.unreadable) > _MAX_REPORTED:
-        err.print(f"… and {len(account.unreadable) - _MAX_REPORTED:,} more that could not be read")
+    report_left_out(account.skipped, account.unreadable, err)
     others = Counter({language: count for language, count in account.languages.items() if language != ENGLISH})
     if others and library.embedder_name == DEFAULT_EMBEDDER:
         named = ", ".join(f"{count:,} × {language}" for language, count in others.most_common(_MAX_REPORTED))
@@ -162,6 +155,17 @@ def add_files(
         err.print("Interrupted. Everything is stored; the first question will build the indexes.")
         return stopped.code
     return _FAILED if account.unreadable else 0
+
+
+def report_left_out(skipped: Sequence[Skipped], unreadable: Sequence[UnreadableArticle], err: Console) -> None:
+    if skipped:
+        endings = Counter(one.path.suffix.lower() or "no ending" for one in skipped)
+        named = ", ".join(f"{count:,} × {ending}" for ending, count in endings.most_common())
+        err.print(show.safe(f"skipped {len(skipped):,} files of no known format: {named}"))
+    for error in unreadable[:_MAX_REPORTED]:
+        err.print(show.safe(f"not read: {error}"), soft_wrap=True)
+    if len(unreadable) > _MAX_REPORTED:
+        err.print(f"… and {len(unreadable) - _MAX_REPORTED:,} more that could not be read")
 
 
 def _articles(paths: list[Path], reading: Reading, account: _Account) -> Iterator[Article]:

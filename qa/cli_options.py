@@ -126,22 +126,32 @@ LanguageOption = Annotated[
 
 def open_articles(library: Path, embedder: Embedder | None = None, *, create: bool = False) -> AnyLibrary:
     """The library wherever it is kept; without an embedder it can list, show, verify and remove."""
-    return open_at(library, embedder, token=os.environ.get(_TOKEN), create=create)
+    return open_at(library, embedder, token=milvus_token(), create=create)
 
 
 def names_of_collections(library: Path) -> list[str]:
     """Those of a library wherever it is kept."""
-    return collections_at(library, token=os.environ.get(_TOKEN))
+    return collections_at(library, token=milvus_token())
 
 
 def open_library(
     library: Path, embedder: str | None, runtime: Runtime | None = None, *, create: bool = False
 ) -> AnyLibrary:
-    """The library with its embedder: the one named, else the one it was built with, else the default."""
+    """The library with its embedder, as `embedder_for` says."""
+    return open_articles(library, load_embedder(embedder_for(library, embedder), runtime), create=create)
+
+
+def embedder_for(library: Path, embedder: str | None) -> str:
+    """The one named, else the one the library was built with, else the default."""
     if embedder is None:
         with suppress(LibraryNotFound), open_articles(library) as unembedded:
             embedder = unembedded.embedder_name
-    return open_articles(library, load_embedder(embedder or DEFAULT_EMBEDDER, runtime), create=create)
+    return embedder or DEFAULT_EMBEDDER
+
+
+def milvus_token() -> str | None:
+    """For a Milvus server that wants one."""
+    return os.environ.get(_TOKEN)
 
 
 @contextmanager
