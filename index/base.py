@@ -180,6 +180,11 @@ class AnyLibrary(ABC):
         with self._writing():
             self._store.set_settings({name: value})
 
+    def forget(self, name: str) -> None:
+        """Have nothing kept under that name. Raises LibraryBusy."""
+        with self._writing():
+            self._store.remove_setting(name)
+
     def verify(self, id: str, start: int, end: int, quote: str, sha256: str | None = None) -> Verification:
         """Check a citation against the stored text: article id, half-open slice, quote, and the text's SHA-256."""
         return verify(self._store.article(id), start, end, quote, sha256)

@@ -77,8 +77,8 @@ def make_feed(address: str, *, follow: bool = False) -> Feed:
 
 def feeds(library: AnyLibrary) -> list[Feed]:
     """Those that a library keeps, by address. Raises LibraryCorrupt."""
-    kept = ((name, value) for name, value in library.settings().items() if name.startswith(_SETTING) and value)
-    return [_feed(library, name, value) for name, value in sorted(kept)]
+    kept = sorted((name, value) for name, value in library.settings().items() if name.startswith(_SETTING))
+    return [_feed(library, name, value) for name, value in kept]
 
 
 def keep(library: AnyLibrary, feed: Feed) -> None:
@@ -86,9 +86,15 @@ def keep(library: AnyLibrary, feed: Feed) -> None:
     library.note(_SETTING + feed.address, json.dumps(asdict(feed)))
 
 
+def keep_state(library: AnyLibrary, feed: Feed) -> None:
+    """The same, unless the feed was removed meanwhile."""
+    if library.setting(_SETTING + feed.address) is not None:
+        keep(library, feed)
+
+
 def forget(library: AnyLibrary, feed: Feed) -> None:
     """Keep the feed no more; its articles stay. Raises LibraryBusy."""
-    library.note(_SETTING + feed.address, "")
+    library.forget(_SETTING + feed.address)
 
 
 def poll(feed: Feed, fetcher: Fetcher, now: datetime) -> Polled:

@@ -105,6 +105,7 @@ class Store:
                 raise
             db.pragma("synchronous", "full")
             db.pragma("foreign_keys", True)
+            db.pragma("temp_store", "memory")  # nothing of the articles is written to any other place
             self._local.db = db
             self._connections.add(db)
         return db
@@ -429,6 +430,10 @@ class Store:
     def set_settings(self, settings: dict[str, str]) -> None:
         with self.write() as db:
             db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", list(settings.items()))
+
+    def remove_setting(self, name: str) -> None:
+        with self.write() as db:
+            db.execute("DELETE FROM setting WHERE name = ?", (name,))
 
 
 def _insert_passages(db: apsw.Connection, article: int, item: Indexed) -> None:

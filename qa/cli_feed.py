@@ -124,14 +124,14 @@ def poll(
 
 def _take_in(library: AnyLibrary, feed: "Feed", fetcher: "Fetcher") -> bool:
     """Poll a feed and add what has come; returns whether all of it could be read."""
-    from index.feeds import keep, poll
+    from index.feeds import keep_state, poll
 
     with err.status(f"Polling {feed.address} …"):
         polled = poll(feed, fetcher, datetime.now(UTC))
     outcomes: Counter[Outcome] = Counter()
     articles = [item for item in polled.items if isinstance(item, Article)]
     library.add(articles, lambda article, outcome: outcomes.update([outcome]))
-    keep(library, polled.feed)  # at the end: interrupted before, all of it comes again
+    keep_state(library, polled.feed)  # at the end: interrupted before, all of it comes again
     return _tell(polled, outcomes)
 
 

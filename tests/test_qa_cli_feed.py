@@ -10,7 +10,7 @@ from web_site import BRIDGE, GUARD, PAGE, Handler, Site, serving
 
 from index import feeds as keeping
 from index.errors import InvalidInput, LibraryCorrupt
-from index.feeds import Feed, feeds, keep, make_feed, poll
+from index.feeds import Feed, feeds, forget, keep, make_feed, poll
 from index.fetch import Fetcher, Limits, Version
 from index.lock import write_lock
 from qa.reader import Reader, Span
@@ -174,13 +174,15 @@ def test_feeds_are_kept(run: Run) -> None:
     }
 
 
-def test_feeds_are_removed(run: Run) -> None:
+def test_feeds_are_removed(run: Run, open_library: OpenLibrary) -> None:
     run("feed", "add", "https://a.example/feed", "https://b.example/feed")
     ran = run("feed", "remove", "https://a.example/feed", "https://c.example/feed")
     said = "error: the library keeps no feed https://c.example/feed; see: pullquote feed list\n"
     assert (ran.code, ran.out, ran.err) == (64, "", said)
     assert run("feed", "remove", "https://a.example/feed").out == "removed 1\n"
     assert run("feed", "list").out == "https://b.example/feed  entries  never polled\n"
+    with open_library() as library:
+        assert "a.example" not in str(library.settings())
     assert run("feed", "add", "https://a.example/feed").out == "1 kept, 0 unchanged\n"
 
 
@@ -294,6 +296,21 @@ def test_poll_does_not_lock_the_library_while_it_fetches(online: Run, site: Site
     site.paths |= {"/feed": look, "/a": look}
     assert online("feed", "poll").out == f"{site.address('/feed')}: 1 added, 0 replaced, 0 unchanged\n"
     assert free == ["/feed", "/a"]
+
+
+def test_a_feed_that_is_removed_while_it_is_polled_stays_removed(
+    online: Run, site: Site, open_library: OpenLibrary
+) -> None:
+    online("feed", "add", site.address("/feed"))
+
+    def removed(handler: Handler) -> None:
+        with open_library() as library:
+            forget(library, make_feed(site.address("/feed")))
+        handler.respond(200, {"Content-Type": "text/xml"}, rss(entry("Bridge", "/bridge", BRIDGE)).encode())
+
+    site.paths["/feed"] = removed
+    assert online("feed", "poll").out == f"{site.address('/feed')}: 1 added, 0 replaced, 0 unchanged\n"
+    assert online("feed", "list").out == ""
 
 
 def test_polls_follow_links(online: Run, site: Site) -> None:
