@@ -213,6 +213,9 @@ class MilvusStore:
         for name, value in settings.items():
             self._note(setting_key(name), "setting", [name, value])
 
+    def remove_setting(self, name: str) -> None:
+        self._milvus.delete(self._records, [setting_key(name)])
+
     # Checking
 
     def article_rows(self) -> list[ArticleRow]:

@@ -245,6 +245,9 @@ class TestLookUp:
         library.note("dense_weight", "0.25")
         library.note("ü'\"", "ü'\"\\")
         assert (opened().dense_weight, opened().setting("ü'\"")) == (0.25, "ü'\"\\")
+        library.forget("ü'\"")
+        library.forget("never there")
+        assert (opened().dense_weight, opened().setting("ü'\"")) == (0.25, None)
 
 
 @every
