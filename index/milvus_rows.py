@@ -62,10 +62,10 @@ class ArticleRow:
     def passage_keys(self) -> list[str]:
         return [f"{self.version}{place:0{_PLACE_DIGITS}x}" for place in range(self.passages)]
 
-    def record(self, kind: str = "article") -> Row:
-        """As it is stored; of another kind it is no article."""
+    def record(self) -> Row:
+        """As it is stored."""
         origin = "" if self.origin is None else digest(self.origin)
-        return record(self.key, kind, json.dumps(asdict(self), ensure_ascii=False), self.version, origin)
+        return record(self.key, "article", json.dumps(asdict(self), ensure_ascii=False), self.version, origin)
 
 
 def article_row_of(value: str) -> ArticleRow:

@@ -99,11 +99,10 @@ class MilvusStore:
         keys = [row.key for row in made]
         moved = [row for row in self._of_origins([row.origin for row in made if displace]) if row.key not in keys]
         old = [*self._rows(keys), *moved]
-        # in one request, so that no file is ever quoted as it is and as it was
-        self._milvus.upsert(
-            self._records, [row.record() for row in made] + [row.record("gone") for row in moved], _ROW_BYTES
-        )
-        self._milvus.delete(self._records, [row.key for row in moved])
+        # In one request, so that no file is ever quoted as it is and as it was. What is written over those rows stays:
+        # deleted by its key it might by then be somebody's new one.
+        gone = [record(row.key, "gone", "") for row in moved]
+        self._milvus.upsert(self._records, [*(row.record() for row in made), *gone], _ROW_BYTES)
         self._forget(old)
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -118,8 +117,7 @@ class MilvusStore:
 
     def origins(self) -> dict[str, str]:
         """The files that articles were read from, with the ids of these."""
-        rows = [article_row_of(row["value"]) for row in self._milvus.rows(self._records, _ARTICLES, ["value"])]
-        return {row.origin: row.id for row in rows if row.origin is not None}
+        return {row.origin: row.id for row in self.article_rows() if row.origin is not None}
 
     def note_origin(self, article: Article) -> None:
         """Remember the file in which an unchanged article was seen last, or that it came without one."""

@@ -410,7 +410,7 @@ class TestNeverHalf:
         for name in ("upsert", "delete"):
             monkeypatch.setattr(Milvus, name, limited(name))
 
-    @pytest.mark.parametrize("allowed", [0, 1, 2, 3, 4, 7, 8])
+    @pytest.mark.parametrize("allowed", [0, 1, 2, 3, 4, 6, 7])
     def test_replaced(
         self, library: AnyLibrary, add: Add, opened: Opened, allowed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -419,7 +419,7 @@ class TestNeverHalf:
         add(library, before, moved)
         with monkeypatch.context() as patch:
             self.writes(patch, allowed)
-            if allowed < 8:
+            if allowed < 7:
                 with pytest.raises(Interrupted):
                     add(library, after)
             else:
