@@ -62,17 +62,17 @@ def _loading_goes_on() -> None:
         refused.release()
         check(queue)
 
-    def load(_: FirstWords) -> None:
+    def load_slowly(reader: FirstWords) -> None:
         for _ in range(_REFUSED):
             refused.acquire()
 
-    Queue.check = counted  # type: ignore[method-assign]
-    FirstWords.load = load  # type: ignore[method-assign, assignment]
+    Queue.check = counted  # type: ignore[method-assign, assignment]
+    FirstWords.load = load_slowly  # type: ignore[method-assign, assignment]
 
 
 def _tokens_are_real() -> None:
     """Those of the shipped embedder, whose model is not loaded."""
-    ToyEmbedder.token_spans = load_embedder().token_spans  # type: ignore[method-assign]
+    ToyEmbedder.token_spans = load_embedder().token_spans  # type: ignore[method-assign, assignment]
 
 
 def _patience_is_short() -> None:
@@ -100,7 +100,7 @@ def _places_are_kept() -> None:
                 queue._free -= 1
                 raise
 
-    Queue.place = kept  # type: ignore[method-assign]
+    Queue.place = kept  # type: ignore[method-assign, assignment]
 
 
 def _nothing_is_waited_for() -> None:
@@ -115,7 +115,7 @@ def _memory_and_files_are_kept() -> None:
         kept.append((socket.socket(), bytes(10**6)))
         return read(reader, question, passages)
 
-    FirstWords.read = read_and_keep  # type: ignore[method-assign]
+    FirstWords.read = read_and_keep  # type: ignore[method-assign, assignment]
 
 
 CHANGES: Mapping[str, Callable[[], None]] = {
