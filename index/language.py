@@ -4,9 +4,10 @@ library (naive Bayes over n-grams of bytes; Lui and Baldwin 2012)."""
 import re
 from collections.abc import Mapping
 from functools import cache
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
-from index.errors import InvalidInput
+from index.errors import DiskFull, InvalidInput
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -46,6 +47,11 @@ def check_language(language: str) -> None:
 
 @cache
 def _identifier() -> "LanguageIdentifier":
+    """Raises DiskFull: the model is unpacked into a temporary file."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # a second and 100 MB, for additions alone
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:
+        said = f"the model that tells languages cannot be unpacked in {gettempdir()}: {error.strerror}"
+        raise DiskFull(f"{said}; make room there, or set TMPDIR to another place") from None
