@@ -15,6 +15,7 @@ from socket import socket
 
 import pytest
 from conftest import Add, ToyEmbedder
+from pymilvus import MilvusClient
 
 from index import base, milvus_doctor, milvus_rows, milvus_store
 from index.article import Article, make_article
@@ -87,14 +88,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def place(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Where a library of this kind is to be, which no other test has used."""
+def place(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Where a library of this kind is to be, which no other test has used. Nothing is left on somebody's server."""
     name = f"test_{token_hex(8)}"
     if kind == "server":
-        return Path(f"milvus://127.0.0.1:{request.getfixturevalue('server').port}/{name}")
-    return {"directory": tmp_path / "library", "lite": tmp_path / "articles.milvus"}.get(
-        kind, Path(f"{CLUSTER}/{name}")
-    )
+        yield Path(f"milvus://127.0.0.1:{request.getfixturevalue('server').port}/{name}")
+    elif kind == "cluster":
+        yield Path(f"{CLUSTER}/{name}")
+        forget(Path(f"{CLUSTER}/{name}"), name)
+    else:
+        yield tmp_path / ("articles.milvus" if kind == "lite" else "library")
+
+
+def forget(place: Path, name: str) -> None:
+    """Drop all collections whose names begin so."""
+    address = milvus_address(place)
+    assert address is not None
+    with closing(MilvusClient(uri=address.uri)) as client:
+        for collection in client.list_collections():
+            if collection.startswith(name):
+                client.drop_collection(collection)
 
 
 def open_at(place: Path, embedder: Embedder | None, *, create: bool = False) -> AnyLibrary:
