@@ -29,6 +29,10 @@ _MOST_WAIT = timedelta(days=1)
 MAX_FOLLOWED = 100
 """Pages fetched at one poll; those of a host come a second apart. The rest has its turn at the next."""
 
+_MOST_ENTRIES = 2_000
+"""The first of a feed, beyond which no links are followed: their names fit into a setting in Milvus. Most feeds have
+ten to a hundred."""
+
 _TTL = re.compile(rb"<ttl>\s*(\d{1,6})\s*</ttl>", re.IGNORECASE)
 _TTL_BYTES = 1 << 16
 """It stands before the entries. It is looked for here since its parser tells of articles alone."""
@@ -130,10 +134,10 @@ class _Pages:
         self._fetched = 0
 
     def of(self, items: list[Item]) -> Iterator[Item]:
-        """An entry whose page cannot be read stands for itself, as does one that links to none; the page is asked for
-        again when the feed has changed."""
+        """An entry that links to no page stands for itself, as does one whose page cannot be read until the feed has
+        changed and it is tried again."""
         for item in items:
-            if not isinstance(item, Article) or item.url is None:
+            if not isinstance(item, Article) or item.url is None or len(self.read) >= _MOST_ENTRIES:
                 yield item
             elif (name := _name(item)) in self._followed:
                 self.read.append(name)

@@ -119,14 +119,15 @@ def poll(
             opened.settle()
     if stopped.code is not None:
         err.print("Interrupted. What is told above is stored.")
-    raise typer.Exit(_FAILED if stopped.code is None and failed else stopped.code or 0)
+        raise typer.Exit(stopped.code)
+    raise typer.Exit(_FAILED if failed else 0)
 
 
 def _take_in(library: AnyLibrary, feed: "Feed", fetcher: "Fetcher") -> bool:
     """Poll a feed and add what has come; returns whether all of it could be read."""
     from index.feeds import keep_state, poll
 
-    with err.status(f"Polling {feed.address} …"):
+    with err.status(show.safe(f"Polling {feed.address} …")):
         polled = poll(feed, fetcher, datetime.now(UTC))
     outcomes: Counter[Outcome] = Counter()
     articles = [item for item in polled.items if isinstance(item, Article)]

@@ -363,6 +363,13 @@ def test_redirects(site: Site, fetcher: Fetcher) -> None:
     assert site.asked == ["/1", "/2", "/deeper/3?x=%C3%BC", "/4"]
 
 
+@pytest.mark.parametrize("location", ["/\xfc", "/ü".encode().decode("latin-1"), "/%C3%BC"])
+def test_a_redirect_that_is_not_escaped(location: str, site: Site, fetcher: Fetcher) -> None:
+    site.has("/%C3%BC")
+    page = got(fetcher, site.has("/", b"", status=302, Location=location))
+    assert page.address == site.address("/%C3%BC")
+
+
 def test_redirects_without_an_end(site: Site, fetcher: Fetcher) -> None:
     with pytest.raises(NotFetched, match="leads from one address to the next, more than 3 times"):
         fetcher.fetch(site.has("/", b"", status=302, Location="/"))

@@ -158,3 +158,21 @@ def test_planted_import_is_reported(path: str, planted: str, reported: str) -> N
 )
 def test_allowed_import_is_not_reported(path: str, source: str) -> None:
     assert forbidden(path, source) == set()
+
+
+FETCHING = ("index.fetch", "index.feeds")
+FETCHERS = ("index/fetch/*", "index/feeds.py", COMMAND_LINE)
+
+
+def fetches(path: str, source: str) -> bool:
+    """Whether a module imports what opens connections to the web, which only a person at the command line may want."""
+    allowed = any(fnmatch(path, fetcher) for fetcher in FETCHERS)
+    return not allowed and any(name.startswith(FETCHING) for name in imported(source))
+
+
+def test_nothing_fetches_but_the_command_line() -> None:
+    paths = [path for name in LAYERS for path in (ROOT / name).rglob("*.py")]
+    assert [path for path in paths if fetches(str(path.relative_to(ROOT)), path.read_text())] == []
+    assert fetches("server/app.py", "from index.fetch import Fetcher")
+    assert fetches("server/app.py", "def f():\n    import index.feeds")
+    assert not fetches("qa/cli_feed.py", "from index.feeds import poll")

@@ -9,6 +9,7 @@ from conftest import OpenLibrary, Run
 from web_site import BRIDGE, GUARD, PAGE, Handler, Site, serving
 
 from index import feeds as keeping
+from index.article import Article
 from index.errors import InvalidInput, LibraryCorrupt
 from index.feeds import Feed, feeds, forget, keep, make_feed, poll
 from index.fetch import Fetcher, Limits, Version
@@ -30,6 +31,11 @@ def reader() -> Reader:
     return NoReader()
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULLQUOTE_ALLOW_NETWORK", raising=False)
+
+
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serving() as one:
@@ -47,7 +53,7 @@ def fetcher(sleeps: list[float]) -> Fetcher:
 
 
 @pytest.fixture
-def online(run: Run, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> Run:
+def online(run: Run, fetcher: Fetcher, offline: None, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command line, with the network allowed."""
     monkeypatch.setenv("PULLQUOTE_ALLOW_NETWORK", "1")
     monkeypatch.setattr("index.fetch.Fetcher", lambda: fetcher)
@@ -184,6 +190,14 @@ def test_feeds_are_removed(run: Run, open_library: OpenLibrary) -> None:
     with open_library() as library:
         assert "a.example" not in str(library.settings())
     assert run("feed", "add", "https://a.example/feed").out == "1 kept, 0 unchanged\n"
+
+
+@pytest.mark.parametrize("address", ["/[/b]", "/[red]x", "/:smile:"])
+def test_an_address_with_what_could_be_markup(address: str, online: Run, site: Site) -> None:
+    online("feed", "add", site.address(address))
+    ran = online("feed", "poll")
+    assert (ran.code, ran.err) == (1, f"not read: {site.address(address)}: its server says: 404 Not Found\n")
+    assert online("feed", "list").out.startswith(f"{site.address(address)}  entries  polled ")
 
 
 @pytest.mark.parametrize(
@@ -411,6 +425,16 @@ def test_a_feed_is_asked_for_less_than_all_pages_at_once(
         site.asked.clear()
     assert asked == [["/feed", "/0", "/1"], ["/feed", "/2", "/3"], ["/feed", "/4"], ["/feed"]]
     assert versions == [None, None, '"1"', '"1"']
+
+
+def test_links_are_followed_of_the_first_entries_alone(
+    site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_MOST_ENTRIES", 1)
+    site.has("/1")
+    polled = poll(make_feed(with_feed(site, entry("1", "/1"), entry("2", "/2", FERRY)), follow=True), fetcher, NOW)
+    assert [item.text for item in polled.items if isinstance(item, Article)] == [BRIDGE, FERRY]
+    assert site.asked == ["/feed", "/1"]
 
 
 def test_pages_of_entries_that_have_changed_are_fetched_again(site: Site, fetcher: Fetcher) -> None:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -35,9 +35,9 @@ _LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one fetch may take: `bytes` of content, unpacked, as many as a book with pictures has; `seconds` from the
-    first connection to the last byte, in which that comes at half a megabyte a second; and `redirects`, of which
-    honest sites need three."""
+    """What one fetch may take: `bytes` of content, unpacked, as many as a book with pictures has; `seconds`, from the
+    first connection to the last byte, in which that comes at half a megabyte a second, beside what the name system
+    takes; and `redirects`, of which honest sites need three. For a site's robots.txt it is the same again."""
 
     bytes: int = 32 * 1024 * 1024
     seconds: float = 60
@@ -173,6 +173,8 @@ class Fetcher:
 
 def _next(url: URL, location: str) -> URL:
     """Where a redirect leads. Raises Unusable."""
+    with suppress(UnicodeDecodeError):
+        location = location.encode("latin-1").decode()  # as browsers take it
     try:
         return web_address(str(url.join(location)))
     except (InvalidURL, InvalidInput) as error:
