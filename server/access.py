@@ -35,8 +35,8 @@ _ADMIN = re.compile(r"/metrics|/v1/collections/.*")
 class Access:
     """Finds the collection that a request is for, and refuses who may not use it. Where there are keys, it needs one
     that is good for it, and what a key does not see is for it as if it were not there. Where there are none, the Host
-    header must name this machine: otherwise any web page could have its own name resolve to 127.0.0.1 (DNS rebinding)
-    and read the library through the reader's browser.
+    header must name this machine, but for what says nothing of any article: otherwise any web page could have its own
+    name resolve to 127.0.0.1 (DNS rebinding) and read the library through the reader's browser.
 
     A collection's paths have `/c/NAME` before them; without that, they are of the main collection, or of the only one
     that the key sees. Leaves `service`, `key_id` and `spend` in the request's state, and for the pages a `VISIT`.
@@ -57,11 +57,12 @@ class Access:
         named = _COLLECTION.match(scope["path"])
         path = scope["path"][named.end() :] if named else scope["path"]
         required = self._keys is not None and self._keys.needed
-        if not required and not is_loopback(_host(headers.get("host", ""))):
+        needs_nothing = OPEN.fullmatch(path) is not None
+        if not required and not needs_nothing and not is_loopback(_host(headers.get("host", ""))):
             raise Refusal(421, "unknown_host", "this server answers this machine only; use http://127.0.0.1 in the URL")
         if named:
             scope["root_path"] = scope.get("root_path", "") + named[0]
-        if not OPEN.fullmatch(path):
+        if not needs_nothing:
             key = self._admitted(scope["method"], path, headers) if required else None
             if key is not None:
                 state.update(key_id=key.id, spend=partial(self._limits.spend, key))

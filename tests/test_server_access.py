@@ -353,3 +353,11 @@ def test_pages_of_a_site_that_is_allowed_may_read(tmp_path: Path) -> None:
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, site)
     assert "access-control-allow-origin" not in other.headers
     assert "access-control-allow-credentials" not in refused.headers
+
+
+def test_what_says_nothing_of_articles_is_said_to_anybody(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, _):
+        asked = {
+            path: client.get(path, headers={"host": "10.1.2.3"}) for path in ("/v1/health", "/v1/ready", "/", "/add")
+        }
+    assert [response.status_code for response in asked.values()] == [200, 200, 421, 421]
