@@ -1,10 +1,10 @@
 """How many copies are found, and what else is taken for one: `python -m eval.bench_duplicates`. Needs the benchmark
 data beside the checkout.
 
-500 articles of the news set are each given a copy with 0 to 60 % of its sentences changed: half of these have another
-article's sentence in their place, the others have every third word replaced by one of another article. A copy is meant
-to be found where at most 30 % are changed, since the rest then has about half of all runs of three words; beyond that
-it counts as an article of its own. All 1,000 are added in random order to one database, as articles are.
+500 articles of the news set are each given a copy with 0 to 60 % of its sentences changed: half of these have a
+sentence of any other article in their place, the others have every third word replaced by one of such a sentence. A
+copy is meant to be found where at most 30 % are changed, since the rest then has about half of all runs of three words;
+beyond that it counts as an article of its own. All 1,000 are added in random order to one database, as articles are.
 """
 
 import argparse
@@ -55,11 +55,12 @@ def main() -> None:
 def edited(articles: Sequence[Article], seed: int) -> None:
     """Precision and recall over pairs of an article and an edited copy."""
     rng = random.Random(seed)
+    strange = [one.text[start:end] for one in articles for start, end in sentences(one.text)]
     changed: dict[str, float] = {}
     copies = []
     for number, article in enumerate(articles):
         share = SHARES[number % len(SHARES)]
-        copies.append(make_article(_edited(article.text, share, articles[number - 1].text, rng), id=f"copy-{number}"))
+        copies.append(make_article(_edited(article.text, share, strange, rng), id=f"copy-{number}"))
         changed[copies[-1].id] = share
     everything = [*articles, *copies]
     rng.shuffle(everything)
@@ -113,10 +114,8 @@ def _unlike(articles: Sequence[Article], rng: random.Random) -> list[Article]:
     return [article for article, _ in chosen]
 
 
-def _edited(text: str, share: float, other: str, rng: random.Random) -> str:
+def _edited(text: str, share: float, strange: Sequence[str], rng: random.Random) -> str:
     slices = sentences(text)
-    strange = [other[start:end] for start, end in sentences(other)]
-    words = other.split()
     parts, last = [], 0
     changed = set(rng.sample(range(len(slices)), round(share * len(slices))))
     for number, (start, end) in enumerate(slices):
@@ -126,7 +125,7 @@ def _edited(text: str, share: float, other: str, rng: random.Random) -> str:
         elif rng.random() < 1 / 2:
             parts.append(rng.choice(strange))
         else:
-            own = text[start:end].split()
+            own, words = text[start:end].split(), rng.choice(strange).split()
             parts.append(" ".join(rng.choice(words) if place % 3 == 0 else word for place, word in enumerate(own)))
         last = end
     return "".join(parts) + text[last:]
