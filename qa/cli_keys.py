@@ -58,7 +58,7 @@ def add(
 @app.command("list")
 def list_keys(library: WholeLibraryOption, keys: KeysOption = None, as_json: JSONOption = False) -> None:
     """List the keys in the order they were made, but not what they are."""
-    found = key_file(library, keys).keys()
+    found = key_file(library, keys).all()
     if as_json:
         for key in found:
             print_json({name: value for name, value in asdict(key).items() if name != "sha256"})

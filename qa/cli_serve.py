@@ -63,7 +63,7 @@ def serve(
 
     public, remote = not is_loopback(host), milvus_address(library) is not None
     known = None if remote and keys is None and not public else key_file(library, keys, always=public)
-    if public and not (known and known.keys()):
+    if public and not (known and known.all()):
         raise InvalidInput(f"to listen on {host} there must be a key; make one with: pullquote keys add NAME")
     folder, one = reader_folder(reader), load_reader(reader, runtime)
     with ExitStack() as open_libraries:

@@ -69,7 +69,7 @@ class KeyFile:
         self._seen: tuple[int, int, int] | None = None
         self._keys: tuple[Key, ...] = ()
 
-    def keys(self) -> tuple[Key, ...]:
+    def all(self) -> tuple[Key, ...]:
         """In the order they were made; none where there is no file. Raises LibraryCorrupt."""
         try:
             state = self._path.stat()
@@ -86,12 +86,12 @@ class KeyFile:
     @property
     def needed(self) -> bool:
         """Whether requests need a key: as soon as one was made. Raises LibraryCorrupt."""
-        return self.always or bool(self.keys())
+        return self.always or bool(self.all())
 
     def find(self, secret: str) -> Key | None:
         """The key that this is; None where it is none of them. Raises LibraryCorrupt."""
         parts = _KEY.fullmatch(secret)
-        found = next((key for key in self.keys() if parts and key.id == parts[1]), None)
+        found = next((key for key in self.all() if parts and key.id == parts[1]), None)
         return found if found and compare_digest(found.sha256, _hash(secret)) else None
 
     def add(self, name: str, right: Right, collections: Sequence[str] = (), per_minute: int = PER_MINUTE) -> str:
@@ -107,16 +107,16 @@ class KeyFile:
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         unique = tuple(dict.fromkeys(collections))
         with self._changing():
-            self._write([*self.keys(), Key(id, name.strip(), _hash(secret), right, unique, per_minute, made)])
+            self._write([*self.all(), Key(id, name.strip(), _hash(secret), right, unique, per_minute, made)])
         return secret
 
     def revoke(self, ids: Sequence[str]) -> None:
         """Raises InvalidInput, having revoked none, where one is not there; LibraryNotWritable, LibraryCorrupt."""
         with self._changing():
-            known = {key.id for key in self.keys()}
+            known = {key.id for key in self.all()}
             if missing := [id for id in ids if id not in known]:
                 raise InvalidInput(f"there is no key {missing[0]!r}; see: pullquote keys list")
-            self._write([key for key in self.keys() if key.id not in ids])
+            self._write([key for key in self.all() if key.id not in ids])
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

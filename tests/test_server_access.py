@@ -158,7 +158,7 @@ def test_a_public_server_needs_keys_also_where_there_are_none(tmp_path: Path) ->
         assert client.get("/v1/health", headers={"host": "example.org"}).status_code == 200
         secret = keys.add("desk", Right.READ)
         assert client.get("/v1/articles", headers={"host": "example.org", **bearer(secret)}).status_code == 200
-        keys.revoke([keys.keys()[0].id])
+        keys.revoke([keys.all()[0].id])
         assert client.get("/v1/articles", headers={"host": "example.org", **bearer(secret)}).status_code == 401
 
 
@@ -232,7 +232,7 @@ def test_an_id_of_another_collection_may_be_used_anew(tmp_path: Path) -> None:
         headers = bearer(keys.add("desk", Right.WRITE, ["main"]))
         added = client.post("/v1/articles", json={"id": "soup", "text": "Another soup."}, headers=headers)
         assert added.json()["results"] == [{"id": "soup", "outcome": "added"}]
-        keys.revoke([keys.keys()[0].id])
+        keys.revoke([keys.all()[0].id])
         assert client.get("/c/press/v1/articles/soup").json()["text"] == SECRET_SOUP["text"]
 
 

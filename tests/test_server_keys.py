@@ -37,7 +37,7 @@ def test_what_is_no_key_is_not_found(file: KeyFile) -> None:
 def test_keys_of_one_name_live_side_by_side_until_one_is_revoked(file: KeyFile) -> None:
     first, second = file.add("desk", Right.READ), file.add("desk", Right.READ)
     assert first != second
-    file.revoke([file.keys()[0].id])
+    file.revoke([file.all()[0].id])
     assert file.find(first) is None
     assert file.find(second) is not None
 
@@ -48,7 +48,7 @@ def test_another_process_sees_what_was_changed(tmp_path: Path, file: KeyFile) ->
     secret = file.add("desk", Right.READ)
     assert other.needed
     assert other.find(secret) is not None
-    file.revoke([key.id for key in file.keys()])
+    file.revoke([key.id for key in file.all()])
     assert other.find(secret) is None
     assert not other.needed
     assert KeyFile(tmp_path / "keys.json", always=True).needed
@@ -57,7 +57,7 @@ def test_another_process_sees_what_was_changed(tmp_path: Path, file: KeyFile) ->
 def test_none_is_revoked_where_one_is_not_there(file: KeyFile) -> None:
     secret = file.add("desk", Right.READ)
     with pytest.raises(InvalidInput, match="there is no key 'none'"):
-        file.revoke([file.keys()[0].id, "none"])
+        file.revoke([file.all()[0].id, "none"])
     assert file.find(secret) is not None
 
 
@@ -69,14 +69,14 @@ def test_keys_made_at_once_are_all_kept(tmp_path: Path) -> None:
         secrets = list(threads.map(make, range(40)))
     file = KeyFile(tmp_path / "keys.json")
     assert all(file.find(secret) for secret in secrets)
-    assert len(file.keys()) == 40
+    assert len(file.all()) == 40
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 65, "a\nb", "a\x00b"])
 def test_a_key_needs_a_name(file: KeyFile, name: str) -> None:
     with pytest.raises(InvalidInput, match="needs a name"):
         file.add(name, Right.READ)
-    assert file.keys() == ()
+    assert file.all() == ()
 
 
 @pytest.mark.parametrize("collection", ["", "../x", "A", "a/b", "-a", "x" * 65])
