@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench bench-index crash load fuzz baseline browser openapi clean
+.PHONY: help demo test lint types check bench bench-index crash load fuzz baseline browser openapi clean mutate replicas
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
@@ -15,6 +15,8 @@ help:
 	@echo "make crash   kill a library that is being written to, 200 times, and count what was lost"
 	@echo "make load    a server under load, of slow clients and told to end, for an hour (LOAD=soak: one part alone)"
 	@echo "make fuzz    requests made from the description of the HTTP interface, and hostile ones, to a server"
+	@echo "make mutate  files of every format with mistakes in them, 100 each, through the parser"
+	@echo "make replicas   two servers behind HAProxy, which must be installed: one killed, both started anew"
 	@echo "make openapi   keep the description of the HTTP interface, which a test holds later versions to"
 	@echo "make browser   the pages in Chromium, which must be at /usr/bin/chromium"
 	@echo "make baseline   keep how the questions in seeds/ are answered today, which tests hold later versions to"
@@ -56,6 +58,12 @@ load: $(BIN)/.installed
 
 fuzz: $(BIN)/.installed
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+mutate: $(BIN)/.installed
+	$(BIN)/python -m tests.mutate
+
+replicas: $(BIN)/.installed
+	$(BIN)/python -m tests.replicas
 
 baseline: $(BIN)/.installed
 	rm -rf build/seeds
