@@ -12,9 +12,9 @@ from hashlib import sha256
 
 from index.article import Article
 from index.base import AnyLibrary
-from index.errors import InvalidInput, LibraryCorrupt, NotFetched
+from index.errors import InvalidInput, LibraryCorrupt, NotFetched, UnreadableArticle
 from index.fetch import Fetcher, Page, Version, read_page, web_address
-from index.formats import Item
+from index.formats import Item, guess
 from index.formats.format import FEED
 
 _SETTING = "feed "
@@ -109,17 +109,19 @@ def poll(feed: Feed, fetcher: Fetcher, now: datetime) -> Polled:
         return _failed(feed, error, now)
     if page is None:
         return Polled(_succeeded(feed, now), [], changed=False)
-    if page.format != FEED:
+    if FEED not in (page.format, guess(page.content)):  # some servers call all that they have HTML
         return _failed(feed, NotFetched(feed.address, "it is no feed, but a page; add it with: pullquote add"), now)
     polled = _succeeded(replace(feed, version=page.version, wait=_wait(page)), now)
-    items = list(read_page(page, follow=feed.follow))
-    if not feed.follow:
-        return Polled(polled, items, changed=True)
-    pages = _Pages(fetcher, feed.followed)
-    items = list(pages.of(items))
-    if pages.left:  # else its server would say at the next poll that nothing has changed
+    items = list(read_page(replace(page, format=FEED), follow=feed.follow))
+    again = any(isinstance(item, UnreadableArticle) and item.where == page.address for item in items)
+    if feed.follow:
+        pages = _Pages(fetcher, feed.followed)
+        items = list(pages.of(items))
+        polled = replace(polled, followed=tuple(pages.read))
+        again |= pages.left > 0
+    if again:  # with its version, its server would say that it has not changed
         polled = replace(polled, version=Version())
-    return Polled(replace(polled, followed=tuple(pages.read)), items, changed=True)
+    return Polled(polled, items, changed=True)
 
 
 class _Pages:

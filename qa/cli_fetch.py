@@ -15,7 +15,7 @@ AllowNetworkOption = Annotated[
     typer.Option(
         "--allow-network",
         envvar="PULLQUOTE_ALLOW_NETWORK",
-        help="Fetch addresses of the web; without it nothing opens a connection.",
+        help="Fetch addresses of the web; without it none is.",
     ),
 ]
 

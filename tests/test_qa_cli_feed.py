@@ -427,6 +427,22 @@ def test_a_feed_is_asked_for_less_than_all_pages_at_once(
     assert versions == [None, None, '"1"', '"1"']
 
 
+@pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/octet-stream", "application/xml"])
+def test_feeds_by_other_names(kind: str, site: Site, fetcher: Fetcher) -> None:
+    feed = make_feed(site.has("/feed", "<?xml version='1.0'?>" + rss(entry("Bridge", "/bridge", BRIDGE)), kind))
+    assert [item.text for item in poll(feed, fetcher, NOW).items if isinstance(item, Article)] == [BRIDGE]
+
+
+@pytest.mark.parametrize(
+    ("end", "etag"), [("</channel></rss>", '"1"'), ("<item></item></channel></rss>", '"1"'), ("<item><title>Br", None)]
+)
+def test_a_feed_that_breaks_off_is_got_again(end: str, etag: str | None, site: Site, fetcher: Fetcher) -> None:
+    content = rss(entry("Bridge", "/bridge", BRIDGE)).replace("</channel></rss>", end)
+    polled = poll(make_feed(site.has("/feed", content, "text/xml", ETag='"1"')), fetcher, NOW)
+    assert [item.text for item in polled.items if isinstance(item, Article)] == [BRIDGE]
+    assert polled.feed.version == Version(etag)
+
+
 def test_links_are_followed_of_the_first_entries_alone(
     site: Site, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
