@@ -19,13 +19,13 @@ _OF_A_BAND = 20
 """Earlier articles looked up for each band: where more have it, it is a phrase that all articles of a source have."""
 
 FIRST_ID = """
-CASE WHEN copy_of IS NOT NULL THEN (
+(
     WITH RECURSIVE earlier(key) AS (
-        SELECT article.copy_of
-        UNION SELECT one.copy_of FROM article AS one JOIN earlier ON one.key = earlier.key WHERE one.copy_of IS NOT NULL
+        SELECT copy_of FROM trait WHERE trait.article = article.key
+        UNION SELECT copy_of FROM trait JOIN earlier ON trait.article = earlier.key WHERE copy_of IS NOT NULL
     )
     SELECT first.id FROM article AS first WHERE first.key = (SELECT min(key) FROM earlier)
-) END
+)
 """
 """In a query of articles: the id of the first of the group, None where the article is it."""
 
@@ -49,7 +49,7 @@ def compare(db: apsw.Connection, most: int) -> None:
 
 def forget(db: apsw.Connection) -> None:
     """Have all articles compared anew. Within the caller's transaction."""
-    db.execute("DELETE FROM band; UPDATE article SET copy_of = NULL WHERE copy_of IS NOT NULL")
+    db.execute("DELETE FROM band; UPDATE trait SET copy_of = NULL WHERE copy_of IS NOT NULL")
     db.execute("DELETE FROM setting WHERE name = ?", (COMPARED,))
 
 
@@ -58,8 +58,8 @@ def groups(db: apsw.Connection) -> list[list[str]]:
     first: dict[int, int] = {}
     found: dict[int, list[str]] = defaultdict(list)
     for key, id, copy_of in db.execute(
-        "SELECT key, id, copy_of FROM article "
-        "WHERE copy_of IS NOT NULL OR key IN (SELECT copy_of FROM article WHERE copy_of IS NOT NULL) ORDER BY key"
+        "SELECT key, id, copy_of FROM article JOIN trait ON article = key "
+        "WHERE copy_of IS NOT NULL OR key IN (SELECT copy_of FROM trait WHERE copy_of IS NOT NULL) ORDER BY key"
     ):
         first[key] = first.get(copy_of, key)
         found[first[key]].append(id)
@@ -70,7 +70,7 @@ def _compare(db: apsw.Connection, key: int, found: Shingles) -> None:
     keys = bands(found)
     for earlier in _likely(db, key, keys):
         if (text := _text(db, earlier)) is not None and alike(found, shingles(text)):
-            db.execute("UPDATE article SET copy_of = ? WHERE key = ?", (earlier, key))
+            db.execute("UPDATE trait SET copy_of = ? WHERE article = ?", (earlier, key))
             break
     db.executemany("INSERT OR IGNORE INTO band VALUES (?, ?)", [(band, key) for band in keys])
 

@@ -326,11 +326,11 @@ def _orphans(passages: Passages, articles: _Articles) -> Iterator[Finding]:
 
 def _described(db: apsw.Connection, version: int) -> Iterator[Finding]:
     """What was made of articles' texts, as far as it can be told that it is not what was made."""
-    if version < schema.COPIES:
+    if version < schema.TRAITS:
         return
     wrong = readable(
         db,
-        "SELECT count(*) FROM article WHERE copy_of >= key OR copy_of NOT IN (SELECT key FROM article) "
+        "SELECT count(*) FROM trait WHERE copy_of >= article OR copy_of NOT IN (SELECT key FROM article) "
         "OR language NOT GLOB '[a-z][a-z]' AND language NOT GLOB '[a-z][a-z][a-z]'",
     )
     if wrong and wrong[0][0]:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from json import dumps, loads
 from typing import Any
@@ -16,7 +17,7 @@ VERSION = 4
 CHECKSUMS = 2
 """The first version with checksums and the log of removals."""
 
-COPIES = 4
+TRAITS = 4
 """The first version that knows languages and copies."""
 
 COMPARED = "compared_up_to"
@@ -82,31 +83,34 @@ CREATE TABLE feedback (
 ) STRICT;
 """
 
-_COPIES = """
--- What is made of an article's text and metadata, and can be again: it is in no checksum.
-ALTER TABLE article ADD COLUMN language TEXT;   -- ISO 639
-ALTER TABLE article ADD COLUMN copy_of INTEGER; -- key of an earlier article that has the same text, or nearly
-CREATE INDEX article_language ON article (language);
-CREATE INDEX article_copy_of ON article (copy_of);
--- What texts that are nearly the same have in common.
+_TRAITS = """
+-- What is made of an article's text and metadata, and can be again.
+CREATE TABLE trait (
+    article INTEGER PRIMARY KEY REFERENCES article ON DELETE CASCADE,
+    language TEXT,              -- ISO 639
+    copy_of INTEGER             -- key of an earlier article that has the same text, or nearly
+) STRICT;
+CREATE INDEX trait_language ON trait (language);
+CREATE INDEX trait_copy_of ON trait (copy_of);
+-- The earliest copy of an article that goes takes its place.
+CREATE TRIGGER trait_copies AFTER DELETE ON trait BEGIN
+    UPDATE trait SET copy_of = (SELECT min(article) FROM trait WHERE copy_of = old.article)
+        WHERE copy_of = old.article AND article > (SELECT min(article) FROM trait WHERE copy_of = old.article);
+    UPDATE trait SET copy_of = old.copy_of WHERE copy_of = old.article;
+END;
+-- Keys that texts have in common which are nearly the same.
 CREATE TABLE band (
     key INTEGER,
     article INTEGER REFERENCES article ON DELETE CASCADE,
     PRIMARY KEY (key, article)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX band_article ON band (article);
--- The earliest copy of an article that goes takes its place.
-CREATE TRIGGER article_copies AFTER DELETE ON article BEGIN
-    UPDATE article SET copy_of = (SELECT min(key) FROM article WHERE copy_of = old.key)
-        WHERE copy_of = old.key AND key > (SELECT min(key) FROM article WHERE copy_of = old.key);
-    UPDATE article SET copy_of = old.copy_of WHERE copy_of = old.key;
-END;
 """
 
 
 def create(db: apsw.Connection) -> None:
     """Within the caller's transaction."""
-    db.execute(_SCHEMA + _REMOVALS + _FEEDBACK + _COPIES)
+    db.execute(_SCHEMA + _REMOVALS + _FEEDBACK + _TRAITS)
     db.pragma("user_version", VERSION)
 
 
@@ -118,9 +122,16 @@ def migrate(db: apsw.Connection, version: int) -> None:
 
 
 def note_languages(db: apsw.Connection) -> None:
-    """Find what language each article is in: 1 ms each. Within the caller's transaction."""
-    db.create_scalar_function("article_language", _language, deterministic=True)
-    db.execute("UPDATE article SET language = article_language(text, metadata)")
+    """Find what language each article is in that can be read: 1 ms each. Within the caller's transaction."""
+    keys = []
+    with suppress(apsw.CorruptError):
+        for (key,) in db.execute("SELECT key FROM article"):
+            keys.append(key)
+    for key in keys:
+        with suppress(apsw.CorruptError, UnicodeDecodeError):
+            rows = db.execute("SELECT text, metadata FROM article WHERE key = ?", (key,)).fetchall()
+            noted = [(key, _language(text, metadata)) for text, metadata in rows]
+            db.executemany("INSERT INTO trait (article, language) VALUES (?, ?)", noted)
 
 
 def article_checksum(*row: Any) -> str:
@@ -166,17 +177,16 @@ def _to_3(db: apsw.Connection) -> None:
 def _to_4(db: apsw.Connection) -> None:
     """Languages and copies. Articles are compared when something is added next, since that takes longer; and those that
     are English are cut as they would be today, so that their library need not be cut anew."""
-    db.execute(_COPIES)
+    db.execute(_TRAITS)
     note_languages(db)
-    if not db.execute("SELECT 1 FROM article WHERE language != ? LIMIT 1", (ENGLISH,)).get:
+    if not db.execute("SELECT 1 FROM trait WHERE language != ? LIMIT 1", (ENGLISH,)).get:
         db.execute(
             "UPDATE setting SET value = replace(value, ?, ?) WHERE name = 'splitter'",
             (f"{CUTTER_BEFORE}/", f"{CUTTER}/"),
         )
 
 
-def _language(*row: Any) -> str | None:
-    text, metadata = row
+def _language(text: str, metadata: str) -> str | None:
     try:
         return language_of(text, loads(metadata))
     except (ValueError, TypeError, AttributeError):  # what a changed row can lead to; its checksum will tell

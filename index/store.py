@@ -34,7 +34,7 @@ _LEAST_ROOM = 1_000_000
 _REMEMBERED_GENERATIONS = 1_000
 """An index that is further behind compares all its keys with all there are."""
 
-_ARTICLE = f"checksum, {ARTICLE_COLUMNS}, language, {FIRST_ID}"
+_ARTICLE = f"checksum, {ARTICLE_COLUMNS}, (SELECT language FROM trait WHERE trait.article = key), {FIRST_ID}"
 
 _COMPARED = 100
 """Articles of a library that never was compared, in each transaction: half a second."""
@@ -190,10 +190,12 @@ class Store:
                 )
                 row = article_row(article)
                 db.execute(
-                    f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum, language) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                    (*row, article_checksum(*row), article.language),
+                    f"INSERT INTO article ({ARTICLE_COLUMNS}, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    (*row, article_checksum(*row)),
                 )
-                _insert_passages(db, db.last_insert_rowid(), item)
+                key = db.last_insert_rowid()
+                db.execute("INSERT INTO trait (article, language) VALUES (?, ?)", (key, article.language))
+                _insert_passages(db, key, item)
             copies.compare(db, len(items) + _COMPARED)
             _advance(db)
 
@@ -356,10 +358,14 @@ class Store:
     def select(self, filter: Filter) -> Keys:
         """The keys of the passages of all articles the filter lets through, ascending."""
         conditions, values = ["TRUE"], []
-        columns = ("id", filter.articles), ("source", filter.sources), ("language", filter.languages)
-        for column, allowed in columns:
+        among = "IN (SELECT value FROM json_each(?))"
+        for condition, allowed in (
+            (f"id {among}", filter.articles),
+            (f"source {among}", filter.sources),
+            (f"article.key IN (SELECT article FROM trait WHERE language {among})", filter.languages),
+        ):
             if allowed:
-                conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
+                conditions.append(condition)
                 values.append(json.dumps(sorted(allowed)))
         if filter.since is not None:
             conditions.append("(published >= ? OR published = ?)")

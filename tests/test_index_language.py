@@ -52,7 +52,7 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     language._identifier.cache_clear()
     monkeypatch.setattr("py3langid.langid.LanguageIdentifier.from_model_file", full)
-    with pytest.raises(DiskFull, match="cannot be unpacked in .*: No space left on device; make room there"):
+    with pytest.raises(DiskFull, match=r"cannot be unpacked in .*: No space left on device; make room there"):
         language_of(TEXTS["en"], {})
     language._identifier.cache_clear()
 

@@ -23,7 +23,7 @@ from index.derived import read_manifest
 from index.errors import ArticleDamaged, LibraryCorrupt
 from index.feedback import Verdict, make_feedback
 from index.library import DATABASE
-from index.passage import Passage
+from index.passage import CUTTER, CUTTER_BEFORE, Passage
 from index.schema import VERSION, article_checksum, feedback_checksum, passage_checksum
 from index.store import Changes, Indexed, Store
 
@@ -85,8 +85,33 @@ PRAGMA user_version = 2;
 """,
     )
 )
-SCHEMAS = {1: VERSION_1, 2: VERSION_2}
-TABLES_OF = {1: ("article", "passage"), 2: ("article", "passage", "removal")}
+VERSION_3 = VERSION_2.replace(
+    "PRAGMA user_version = 2;",
+    """
+-- What people say of answers. It outlives its article, which is therefore an id and no key.
+CREATE TABLE feedback (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    created TEXT NOT NULL,      -- ISO 8601, UTC
+    question TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    article TEXT,
+    start INTEGER,
+    "end" INTEGER,
+    quote TEXT,
+    text_sha256 TEXT,           -- of the article's text then
+    comment TEXT,
+    checksum TEXT NOT NULL      -- of all the above but key
+) STRICT;
+PRAGMA user_version = 3;
+""",
+)
+SCHEMAS = {1: VERSION_1, 2: VERSION_2, 3: VERSION_3}
+TABLES_OF = {
+    1: ("article", "passage"),
+    2: ("article", "passage", "removal"),
+    3: ("article", "passage", "removal", "feedback"),
+}
+LATER_SETTINGS = {1: ("removals_since", "compared_up_to"), 2: ("compared_up_to",), 3: ("compared_up_to",)}
 
 POINTS = 20
 """At which a migration is killed."""
@@ -98,7 +123,10 @@ MIGRATE = """
 import os, signal, sys
 from pathlib import Path
 import apsw
+from index.language import language_of
 from index.store import Store
+
+language_of("The model of languages is loaded once, before the processes part.", {})
 
 def migrate(path, ticks):
     left = ticks
@@ -129,7 +157,10 @@ def make_old(path: Path, version: int = 1) -> None:
     db.execute(SCHEMAS[version])
     db.execute("ATTACH ? AS now", (str(now),))
     db.execute("BEGIN; DELETE FROM setting; DELETE FROM sqlite_sequence")
-    db.execute("INSERT INTO setting SELECT * FROM now.setting WHERE ? > 1 OR name != 'removals_since'", (version,))
+    db.execute("INSERT INTO setting SELECT * FROM now.setting")
+    db.executemany("DELETE FROM setting WHERE name = ?", [(name,) for name in LATER_SETTINGS[version]])
+    before = (f"{CUTTER}/", f"{CUTTER_BEFORE}/")
+    db.execute("UPDATE setting SET value = replace(value, ?, ?) WHERE name = 'splitter'", before)
     for table in TABLES_OF[version]:
         columns = ", ".join(f'"{row[1]}"' for row in db.execute(f"PRAGMA main.table_info({table})"))
         db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
@@ -168,7 +199,7 @@ def table_names(path: Path) -> set[str]:
         return {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def version(request: pytest.FixtureRequest) -> int:
     """An earlier one."""
     return int(request.param)
@@ -233,7 +264,32 @@ class TestMigration:
             assert store.add_feedback(said) == 1
             assert store.feedback() == {1: said}
 
-    @pytest.mark.parametrize("version", [2])
+    def test_languages_are_told(self, old: Path) -> None:
+        with closing(Store(old)) as store:
+            assert {article.language for article, _ in store.articles(0, 4)} == {"en"}
+
+    def test_english_articles_are_cut_as_they_would_be(self, old: Path, library_path: Path) -> None:
+        with closing(Store(old)) as store:
+            assert store.setting("splitter") == f"{CUTTER}/toy-0123456789ab/160+1"
+
+    def test_others_may_not_be(self, old: Path) -> None:
+        with closing(apsw.Connection(str(old))) as db:
+            db.execute("UPDATE article SET metadata = ? WHERE id = 'a7'", ('{"language": "de"}',))
+        with closing(Store(old)) as store:
+            assert store.setting("splitter") == f"{CUTTER_BEFORE}/toy-0123456789ab/160+1"
+            assert store._rows("SELECT id FROM trait JOIN article ON article = key WHERE language = 'de'") == [("a7",)]
+
+    @pytest.mark.parametrize("version", [3])
+    @pytest.mark.parametrize("metadata", ["", "[]", "{", '"de"', '{"language": {}}'])
+    def test_changed_metadata_stop_nothing(self, old: Path, metadata: str) -> None:
+        with closing(apsw.Connection(str(old))) as db:
+            db.execute("UPDATE article SET metadata = ? WHERE id = 'a7'", (metadata,))
+        with closing(Store(old)) as store:
+            assert store.setting("splitter") == f"{CUTTER}/toy-0123456789ab/160+1"
+            with pytest.raises(ArticleDamaged):
+                store.article("a7")
+
+    @pytest.mark.parametrize("version", [2, 3])
     def test_removals_stay_known(self, old: Path) -> None:
         with closing(Store(old)) as store:
             assert changed(store.changes(2, 31)) == (3, [], [6])
@@ -292,7 +348,7 @@ class TestKilledMigration:
                 Store(path)
             with closing(apsw.Connection(str(path))) as db:
                 assert db.pragma("user_version") == version
-                assert "feedback" not in table_names(path)
+                assert "band" not in table_names(path)
             assert everything(path) == expected
 
     def test_by_a_signal(self, old: Path, points: list[int], tmp_path: Path) -> None:
