@@ -7,7 +7,6 @@ from time import strftime
 from typing import Annotated
 
 import typer
-import watchfiles
 
 from index.article import Article
 from index.base import AnyLibrary
@@ -105,6 +104,8 @@ def _gone(library: AnyLibrary, folder: Path) -> set[Path]:
 
 def _changes(folder: Path) -> Iterator[set[Path]]:
     """What has changed, and now and then nothing."""
+    import watchfiles  # here, so that other commands do not wait for it
+
     for found in watchfiles.watch(
         folder.resolve(),
         watch_filter=None,
