@@ -1,6 +1,7 @@
 """Passages are slices that lose nothing, respect the budget and end where sentences end, whatever the text."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -133,6 +134,54 @@ class TestSentences:
     def test_examples(self, text: str, found: list[str]) -> None:
         assert [text[start:end] for start, end in sentences(text)] == found
 
+    @pytest.mark.parametrize(
+        ("language", "text", "found"),
+        [
+            (
+                "de",
+                "Am 3. Mai kam Dr. Rook, z.B. um 9 Uhr. Es war spät.",
+                ["Am 3. Mai kam Dr. Rook, z.B. um 9 Uhr.", "Es war spät."],
+            ),
+            ("fr", "Il a dit : « Venez ! » Puis il partit.", ["Il a dit : « Venez ! »", "Puis il partit."]),
+            ("ja", "彼は言った。そして去った。本当？", ["彼は言った。", "そして去った。", "本当？"]),
+            ("hi", "वह गया। फिर लौटा।", ["वह गया।", "फिर लौटा।"]),
+            ("ar", "قال ذلك. هل ذهب؟ نعم.", ["قال ذلك.", "هل ذهب؟", "نعم."]),
+            ("de", "Ein Titel\n\nUnd sein Text. Er geht\nweiter.", ["Ein Titel", "Und sein Text.", "Er geht\nweiter."]),
+            ("qq", "One. Two!", ["One.", "Two!"]),
+            (None, "वह गया। फिर लौटा।", ["वह गया। फिर लौटा।"]),
+            ("en", "He met Mr. Pawn. Then left.", ["He met Mr. Pawn.", "Then left."]),
+        ],
+    )
+    def test_other_languages(self, language: str | None, text: str, found: list[str]) -> None:
+        assert [text[start:end] for start, end in sentences(text, language)] == found
+
+    @pytest.mark.parametrize("language", ["de", "ja"])
+    @pytest.mark.parametrize(
+        ("unit", "times", "count"), [("日。", 20_000, 20_000), ("„", 40_000, 20), ("Er ging. ", 9_000, 9_000)]
+    )
+    def test_long_paragraphs_take_no_longer_each(self, language: str, unit: str, times: int, count: int) -> None:
+        found = sentences(unit * times, language)
+        assert len(found) == count
+        assert sum(end - start for start, end in found) == len((unit * times).replace(" ", "")) + (
+            count if unit == "Er ging. " else 0
+        )
+
+    @settings(max_examples=200)
+    @given(
+        st.lists(
+            st.sampled_from([*"aBД日न0.。!?؟ \n\r\x85\xa0\u2028\u3000„“»)😀", "Dr.", "z.B.", "3. ", "т.е."])
+            | st.characters(exclude_categories=["Cs"])
+        ).map("".join),
+        st.sampled_from(["de", "fr", "ja", "zh", "ar", "hi", "ru", "th", "my", "el", "da", "kk", "qq"]),
+    )
+    @example("a\x85B. C", "de")  # at which sentencex panics
+    def test_sentences_of_other_languages_lose_nothing(self, text: str, language: str) -> None:
+        slices = sentences(text, language)
+        ends = [0, *(end for _, end in slices)]
+        assert all(before <= start < end for before, (start, end) in zip(ends, slices, strict=False))
+        assert visible(text) <= {place for start, end in slices for place in range(start, end)}
+        assert all(text[start:end] == text[start:end].strip() for start, end in slices)
+
 
 class TestSplitter:
     def test_short_text_is_one_passage(self, word_pieces: TokenSpans) -> None:
@@ -173,6 +222,13 @@ class TestSplitter:
         assert re.sub(r"\s", "", "".join(passage.text for passage in passages)).count(unit[0]) >= text.count(unit[0])
         assert max(len(passage.text) for passage in passages) <= 160 * CHARACTERS_PER_TOKEN
         assert max(map(len, word_pieces([passage.text for passage in passages]))) <= 160
+
+    def test_an_article_is_cut_as_its_language_is(self, word_pieces: TokenSpans) -> None:
+        article = make_article("वह गया। फिर लौटा।")
+        cut = Splitter(word_pieces, "toy", 8, 0)
+        hindi = [passage.text for passage in cut.split(replace(article, language="hi"))]
+        assert hindi[0] == "वह गया।"
+        assert [passage.text for passage in cut.split(article)] != hindi
 
     def test_passages_share_their_article(self, word_pieces: TokenSpans) -> None:
         passages = split("One is here. Two is here.", word_pieces, budget=4)
