@@ -206,6 +206,21 @@ class TestMarkdown:
         assert article.text == "The bridge was shut."
 
     @pytest.mark.parametrize(
+        ("matter", "published", "authors", "metadata"),
+        [
+            ("date: 2023-07-28\nauthor: Jo", "2023-07-28", ("Jo",), {}),
+            ("date: 2023-07-28T09:30:00+02:00\nauthor: [A, B]", "2023-07-28T07:30:00Z", ("A", "B"), {}),
+            ("date: 2023-07-28\npublished: 2023-07-29", "2023-07-29", (), {"date": "2023-07-28"}),
+            ("author: {name: Jo}\ndate: [7]", None, (), {"author": {"name": "Jo"}, "date": [7]}),
+        ],
+    )
+    def test_date_and_author_as_most_programs_call_them(
+        self, matter: str, published: str | None, authors: tuple[str, ...], metadata: dict[str, object]
+    ) -> None:
+        article = one(f"---\n{matter}\n---\nText", "markdown")
+        assert (article.published, article.authors, article.metadata) == (published, authors, metadata)
+
+    @pytest.mark.parametrize(
         ("date", "published"),
         [
             ("2023-07-28", "2023-07-28"),

@@ -269,3 +269,43 @@ class TestTextOf:
     @given(st.text(st.sampled_from("<>/pbr &;#x\0\n \ud800\x01![-]")))
     def test_anything_is_text(self, html: str) -> None:
         assert isinstance(text_of(html), str)
+
+
+class TestText:
+    PARAGRAPHS = (
+        "The bridge at <b>Saltgate</b> was shut on Monday after\nengineers found cracks\n in the deck, the council said.",
+        "Castle FC was shut out of its ground as well, in February 2022 as now,\nand <i>could not</i> say until when.",
+    )
+
+    def of(self, body: str, head: str = "") -> Article:
+        [item] = read(f"<!DOCTYPE html><html><head>{head}</head><body>{body}</body></html>", "x")
+        assert isinstance(item, Article), item
+        return item
+
+    def test_ends_of_lines_within_a_paragraph_are_spaces(self) -> None:
+        body = "".join(f"<p>{paragraph}</p>" for paragraph in self.PARAGRAPHS)
+        assert self.of(f"<article>{body}<pre>a\n  b</pre></article>").text == (
+            "The bridge at Saltgate was shut on Monday after engineers found cracks in the deck, the council said.\n\n"
+            "Castle FC was shut out of its ground as well, in February 2022 as now, and could not say until when.\n\n"
+            "a\n\n  b"
+        )
+
+    def test_tables_are_as_in_other_formats(self) -> None:
+        table = "<table><tr><th>Part<th>Cost</tr><tr><td>Deck<td>£4</tr></table>"
+        text = self.of(f"<article><p>{self.PARAGRAPHS[0]}</p>{table}<p>{self.PARAGRAPHS[1]}</p></article>").text
+        assert "said.\n\nPart | Cost\n\nDeck | £4\n\nCastle" in text
+
+    def test_years_in_the_text_are_no_date_of_it(self) -> None:
+        assert self.of("".join(f"<p>{paragraph}</p>" for paragraph in self.PARAGRAPHS)).published is None
+
+    @pytest.mark.parametrize(
+        "maker",
+        ["pandoc", "LibreOffice 7.4 (Linux)", "Docutils 0.19: https://d.example/", "Microsoft Word 15 (filtered)"],
+    )
+    def test_all_of_a_page_made_of_a_document_is_text(self, maker: str) -> None:
+        body = f"<h1>Shut</h1><p>{self.PARAGRAPHS[0]}<a href='#_ftn1'>[1]</a></p><h2>List</h2><ul><li>One<li>Two</ul>"
+        heads = "<div title='header'><p>page 2</p></div>"
+        assert self.of(heads + body, f"<meta name='Generator' content='{maker}'>").text == (
+            "Shut\n\nThe bridge at Saltgate was shut on Monday after engineers found cracks in the deck, the council "
+            "said.\n\nList\n\nOne\n\nTwo"
+        )

@@ -19,7 +19,7 @@ _UNSEEN = re.compile("head|script|style|template|nav|svg|audio|video|object|ifra
 _EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 _NOTE_ROLES = frozenset(["noteref", "doc-noteref", "backlink", "doc-backlink"])
 _NOTE_MARK = re.compile(r"(?P<plain>\d{1,4}|[*†‡§¶]+|[a-z])|\[(?:\d{1,4}|[a-z])\]|[↑↩⤴^][\ufe0e\ufe0f]?")
-_NOTE_NAME = re.compile(r"note|\bfn", re.IGNORECASE)
+_NOTE_NAME = re.compile(r"note|\bfn|ftn", re.IGNORECASE)
 
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _LINE_END = re.compile(r" *\n *")

@@ -1,6 +1,7 @@
 """EPUB: each chapter of a book an article, in the order of the book; covers and tables of contents are left out."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -136,7 +137,7 @@ def _book(package: Package) -> _Book:
     facts = {tag: _texts(root, tag) for tag in ("title", "creator", "date", "publisher", "language")}
     return _Book(
         title=next(iter(facts["title"]), None),
-        authors=tuple(facts["creator"]),
+        authors=tuple(name for names in facts["creator"] for name in re.split(r"\s*;\s*", names)),
         published=next(iter(facts["date"]), None),
         language=next(iter(facts["language"]), None),
         pages=[page for page in pages if page not in {*contents, *guide}],

@@ -1,7 +1,8 @@
 """HTML: the article of a page without its menus and advertisements, by trafilatura, and what the page says of itself.
 
 What it says in a structured way (see `index/formats/page.py`) comes before what trafilatura finds out, which takes
-dates as days and guesses at names; where it contradicts itself, all that it says is kept under `conflicts`.
+dates as days and guesses at names; where it contradicts itself, all that it says is kept under `conflicts`. A page that
+a program made of a document is article from top to bottom.
 """
 
 import re
@@ -17,12 +18,25 @@ from trafilatura.utils import HTML_PARSER, load_html
 from index.article import make_article, storable
 from index.errors import InvalidInput, UnreadableArticle
 from index.formats import Item
+from index.formats.blocks import blocks, joined
 from index.formats.page import conflicts, said
 
 _METADATA = ("section", "language")
 """What is said of a page that no field of an article is for."""
 
 _CUT_SHORT = "not all of its HTML can be read: it is nested deeper than 250 elements, or has 10 MB of text in one"
+_CONVERTERS = re.compile(
+    r"\b(?:pandoc|libreoffice|openoffice|odf2xhtml|docutils|groff|asciidoctor|microsoft word)\b", re.IGNORECASE
+)
+"""Programs that make a page of a document, as they call themselves in it."""
+
+_MADE_BY = ("generator", "dcterms.source")
+_RUNNING_HEADS = "//div[@title='header' or @title='footer']"
+_DATES = {"extensive_search": False, "original_date": True}
+"""Whether years in the text are taken for the page's, which those of what it tells would be too."""
+
+_ROW = re.compile(r"\| (.*) \| ?")
+_RULE = re.compile(r"\|(?:---\|)+")
 _UNSEEN = {"head", "title", "script", "style", "template", "noscript", "iframe", "svg"}
 _INLINE = {
     *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
@@ -46,7 +60,11 @@ def article_of(text: str, where: str, address: str | None = None, metadata: Mapp
     if _cut_short(HTML_PARSER):
         return UnreadableArticle(where, _CUT_SHORT)
     fields = said(tree, address)
-    page = trafilatura.bare_extraction(tree, url=address, with_metadata=True, include_comments=False)
+    document = _document(tree)
+    _unwrap(tree)
+    page = trafilatura.bare_extraction(
+        tree, url=address, with_metadata=True, include_comments=False, date_extraction_params=_DATES
+    )
     if not isinstance(page, Document) or not page.text:
         return UnreadableArticle(where, "no article text was found in the page")
     best = {field: next(iter(values.values())) for field, values in fields.items()}
@@ -55,8 +73,7 @@ def article_of(text: str, where: str, address: str | None = None, metadata: Mapp
         own["conflicts"] = contradictory
     try:
         return make_article(
-            # trafilatura ends a paragraph with one line feed; a blank line is what ends one for us
-            page.text.replace("\n", "\n\n"),
+            document or _paragraphs(page.text),
             title=best.get("title") or page.title,
             url=best.get("url"),
             published=best.get("published") or page.date,
@@ -66,6 +83,34 @@ def article_of(text: str, where: str, address: str | None = None, metadata: Mapp
         )
     except InvalidInput as error:
         return UnreadableArticle(where, str(error))
+
+
+def _document(tree: Any) -> str | None:
+    """All the text of a page that a program made of a document, None of any other; running heads are taken out."""
+    makers = (node.get("content", "") for node in tree.iter("meta") if node.get("name", "").lower() in _MADE_BY)
+    if not any(map(_CONVERTERS.search, makers)):
+        return None
+    for node in tree.xpath(_RUNNING_HEADS):
+        node.drop_tree()
+    return joined(blocks(tree))
+
+
+def _unwrap(tree: Any) -> None:
+    """Make one space of white space where that is what is seen: trafilatura takes the ends of lines for ends of
+    paragraphs."""
+    kept = {node for pre in tree.iter("pre", "textarea") for node in pre.iter()}
+    for node in tree.iter():
+        if node.text and node not in kept:
+            node.text = _SPACES.sub(" ", node.text)
+        if node.tail and node.getparent() not in kept:
+            node.tail = _SPACES.sub(" ", node.tail)
+
+
+def _paragraphs(text: str) -> str:
+    """What trafilatura found, with a blank line between paragraphs, where it has the end of a line, and tables as in
+    other formats."""
+    lines = (line for line in text.split("\n") if not _RULE.fullmatch(line))
+    return "\n\n".join(_ROW.sub(r"\1", line) if _ROW.fullmatch(line) else line for line in lines)
 
 
 def text_of(fragment: str) -> str:

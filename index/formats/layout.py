@@ -44,6 +44,9 @@ _COLUMN_LINES = 3
 _COLUMN_CHARACTERS = 15
 """A column has at least three lines of 15 characters in the middle; what is shorter is a column of a table."""
 
+_HEADING = 1.15
+"""Times the size of the line below it: LaTeX's smallest heading that is larger at all has 1.2."""
+
 _MAX_STARTS = 24
 """So many of the edges that lines begin at are looked at, which costs a look at all lines for each."""
 
@@ -183,11 +186,14 @@ def _gutter(page: Sequence[Line]) -> float | None:
 
 
 def _parts(page: Sequence[Line], x: float) -> Iterator[list[Line]]:
-    """The page from top to bottom in parts: those with a line across x, and those without one."""
+    """The page from top to bottom in parts: those with a line across x, and those without one. A heading goes with what
+    it stands above."""
     part: list[Line] = []
     crossed = False
-    for row in _rows(page):
-        crosses = any(piece.left < x < piece.right for piece in row)
+    rows = _rows(page)
+    for row, below in zip(rows, [*rows[1:], []], strict=True):
+        heads = len(row) == 1 and bool(below) and row[0].size > _HEADING * below[0].size
+        crosses = any(piece.left < x < piece.right for piece in (*row, *(below if heads else ())))
         if part and crosses != crossed:
             yield part
             part = []

@@ -1,6 +1,7 @@
 """Markdown: the text a reader sees, without the marks; front matter gives title, date and the like."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 
 import yaml
 from markdown_it import MarkdownIt
@@ -10,6 +11,9 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from index.errors import UnreadableArticle
 from index.formats import Item
 from index.formats.records import article_of
+
+_ALSO = {"published": "date", "authors": "author"}
+"""What Pandoc, Hugo and Jekyll call fields of an article."""
 
 _PARSER = MarkdownIt("commonmark").enable("table").use(front_matter_plugin)
 
@@ -25,10 +29,20 @@ def read(text: str, where: str) -> Iterator[Item]:
             yield UnreadableArticle(where, f"its front matter is no YAML: {str(error).splitlines()[0]}")
             return
         if isinstance(matter, dict):
-            record = {str(name): value for name, value in matter.items()}
+            record = _fields(matter)
     record["title"] = record.get("title") or next((text for kind, text in blocks if kind == "h1"), None)
     record["text"] = "\n\n".join(text for _, text in blocks)
     yield article_of(record, where)
+
+
+def _fields(matter: Mapping[object, object]) -> dict[str, object]:
+    record = {str(name): value for name, value in matter.items()}
+    for field, name in _ALSO.items():
+        value = record.get(name)
+        names = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if field not in record and (names or isinstance(value, str | date)):
+            record[field] = record.pop(name)
+    return record
 
 
 def _blocks(tokens: list[Token]) -> Iterator[tuple[str, str]]:
