@@ -93,7 +93,7 @@ def duplicates(found: Sequence[Sequence[Article]]) -> RenderableType:
     parts: list[RenderableType] = []
     for first, *others in found:
         parts.append(Text.assemble((_safe(first.id), "bold"), "  ", _origin(first)))
-        parts += [_indented(Text.assemble(_safe(other.id), "  ", _origin(other)), 2) for other in others]
+        parts += [Text.assemble("  ", _safe(other.id), "  ", _origin(other)) for other in others]
     return Group(*parts)
 
 

@@ -174,7 +174,7 @@ class TestSentences:
         ).map("".join),
         st.sampled_from(["de", "fr", "ja", "zh", "ar", "hi", "ru", "th", "my", "el", "da", "kk", "qq"]),
     )
-    @example("a\x85B. C", "de")  # at which sentencex panics
+    @example("B\x85. ", "de")  # at which sentencex panics
     def test_sentences_of_other_languages_lose_nothing(self, text: str, language: str) -> None:
         slices = sentences(text, language)
         ends = [0, *(end for _, end in slices)]

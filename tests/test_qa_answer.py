@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -118,6 +119,43 @@ def test_rank_puts_the_best_first() -> None:
     assert quotes(found) == ["Rome", "Bern", "Oslo"]
     assert [one.evidence.score for one in found] == [3.0, 2.0, 1.0]
     assert found[0].confidence == pytest.approx(0.952574)
+
+
+def articles_of(*known: tuple[str, str | None]) -> list[Article]:
+    """Articles that say the same, with their ids and what they are copies of."""
+    return [replace(make_article("It was in Oslo.", id=id), duplicate_of=first) for id, first in known]
+
+
+def test_places_in_copies_of_one_article_count_once() -> None:
+    articles = articles_of(("a", None), ("b", "a"), ("c", None), ("d", "gone"), ("e", "gone"))
+    [found] = ranked(*(span for article in articles for span in spans(article, Oslo=1.0)))
+    assert [id for id, _, _ in spots(found)] == ["a", "b", "c", "d", "e"]
+    assert found.evidence.places == 3
+
+
+def test_several_places_in_one_article_count_each() -> None:
+    twice = "It was in Oslo. Yes, in Oslo."
+    articles = [replace(make_article(twice, id=id), duplicate_of=first) for id, first in (("a", None), ("b", "a"))]
+    found = [Span(Passage(article, 0, len(twice)), start, start + 4, 1.0) for article in articles for start in (10, 24)]
+    [one] = ranked(*found)
+    assert one.evidence.places == 2
+    candidate = Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans)))
+    assert [(cited.article.id, cited.start, copies) for cited, copies in candidate.sources] == [
+        ("a", 10, ("b",)),
+        ("a", 24, ("b",)),
+    ]
+
+
+def test_sources_are_places_but_those_in_copies() -> None:
+    articles = articles_of(("b", "a"), ("a", None), ("c", None), ("d", "gone"), ("e", "gone"), ("f", "gone"))
+    found = [span for place, article in enumerate(articles) for span in spans(article, Oslo=9.0 - place)]
+    [one] = ranked(*found)
+    candidate = Candidate(one.confidence, one.evidence, tuple(map(cite, one.spans)))
+    assert [(cited.article.id, copies) for cited, copies in candidate.sources] == [
+        ("b", ("a",)),
+        ("c", ()),
+        ("d", ("e", "f")),
+    ]
 
 
 def test_rank_of_nothing() -> None:

@@ -421,10 +421,79 @@ def test_ask_no_questions(filled: Run) -> None:
         (("--since", "2024-01-02"), "in fog"),
         (("--until", "2023-07-28"), "Castle FC"),
         (("--since", "2023-07-29", "--until", "2023-12-31"), None),
+        (("--language", "en"), "Castle FC"),
+        (("--language", "de"), None),
     ],
 )
 def test_ask_with_filters(filled: Run, arguments: tuple[str, ...], answer: str | None) -> None:
     assert filled("ask", "Who won?", "--json", *arguments).lines[0]["answer"] == answer
+
+
+def test_a_language_is_a_code(filled: Run) -> None:
+    ran = filled("ask", "Who won?", "--language", "German")
+    assert (ran.code, ran.err) == (64, "error: language: 'German' is no code of ISO 639; write it like en\n")
+
+
+# duplicates
+
+
+@pytest.fixture
+def copied(filled: Run) -> Run:
+    """The command line with a copy of one of the articles added."""
+    record = {"id": "copy", "source": "Other Post", "text": CHESS_TEXT.upper()}
+    assert filled("add", "-", stdin=json.dumps(record)).out == "1 added, 0 replaced, 0 unchanged\n"
+    return filled
+
+
+CHESS_TEXT = "Castle FC won the chess cup. And beat Harbour FC in the final."
+
+
+def test_duplicates(copied: Run) -> None:
+    assert copied("duplicates") == Ran(
+        0,
+        "chess  Chess cup, Sporting Coast, 2023-07-28\n  copy  copy, Other Post\n",
+        "1 copies of 1 articles in library\n",
+    )
+    assert copied("duplicates", "--json").lines == [{"articles": ["chess", "copy"]}]
+    assert copied("duplicates", "--json", "--refresh").lines == [{"articles": ["chess", "copy"]}]
+
+
+def test_no_duplicates(filled: Run) -> None:
+    assert filled("duplicates", "--json") == Ran(0, "", "")
+
+
+def test_duplicates_of_no_library(run: Run) -> None:
+    ran = run("duplicates", library="nowhere")
+    assert (ran.code, ran.out) == (66, "")
+
+
+def test_a_copy_is_shown_as_one(copied: Run) -> None:
+    [listed] = [article for article in copied("list", "--json").lines if article["id"] == "copy"]
+    assert (listed["duplicate_of"], listed["language"]) == ("chess", "en")
+    assert "62 characters, 1 passages, a copy of chess" in copied("list").out
+    assert "duplicate of  chess" in copied("show", "copy").out
+
+
+# languages
+
+
+def test_add_says_what_the_models_do_not_know(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        "Die Brücke über den Fluss wurde am Montag gesperrt.",
+        "Le pont sur la rivière a été fermé lundi.",
+        "Nothing.",
+    ]
+    records = "\n".join(json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts))
+    monkeypatch.setattr(cli_add, "DEFAULT_EMBEDDER", "toy")
+    ran = run("add", "-", stdin=records)
+    assert ran.err == (
+        "2 articles are in languages that the models of this library do not know: 1 × de, 1 × fr; see docs/MODELS.md\n"
+    )
+    assert run("add", "-", stdin=records).err == ""
+
+
+def test_add_says_nothing_of_languages_where_the_model_is_another(run: Run) -> None:
+    assert run("add", "-", stdin="Die Brücke über den Fluss wurde am Montag gesperrt.").err == ""
 
 
 @pytest.fixture

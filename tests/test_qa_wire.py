@@ -126,6 +126,16 @@ def test_answer_word_for_word(answer: Answer) -> None:
     }
 
 
+def test_copies_are_one_citation(answer: Answer) -> None:
+    assert answer.best is not None
+    [cited] = answer.best.citations
+    copy = replace(cited, article=replace(cited.article, id="copy", duplicate_of="parade"))
+    shown = answer_json(replace(answer, best=replace(answer.best, citations=(copy, cited))))
+    assert [(one["article"], one["duplicate_of"], one["copies"]) for one in shown["citations"]] == [
+        ("copy", "parade", ["parade"])
+    ]
+
+
 def test_page_of_a_citation_and_of_a_hit(answer: Answer, article: Article) -> None:
     paged = replace(article, metadata={"pages": {"0": "i", "24": "ii", "61": "iii"}})
     passage = replace(answer.hits[0].passage, article=paged)

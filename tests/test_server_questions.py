@@ -205,6 +205,20 @@ def test_search_keeps_to_the_filter(tmp_path: Path) -> None:
     assert [hit["article"] for hit in found["hits"]] == ["treaty-1648"]
 
 
+def test_search_keeps_to_the_languages(tmp_path: Path) -> None:
+    german = {"id": "lauch", "text": "Leeks: Den Lauch zehn Minuten kochen.", "metadata": {"language": "de-AT"}}
+    with serving(tmp_path, RECIPE, german) as client:
+        found = [
+            client.post("/v1/search", json={"question": "leeks", "filter": {"languages": codes}}).json()["hits"]
+            for codes in (["de"], ["en", "de"], ["fr"])
+        ]
+        assert client.get("/v1/articles/lauch").json()["language"] == "de"
+        refused = client.post("/v1/search", json={"question": "leeks", "filter": {"languages": ["German"]}})
+    assert [len(hits) for hits in found] == [1, 2, 0]
+    assert found[0][0]["article"] == "lauch"
+    assert refused.status_code == 422
+
+
 @pytest.mark.parametrize("route", ["/v1/ask", "/v1/search"])
 def test_a_lone_surrogate_and_nul_in_a_question_are_replaced(tmp_path: Path, route: str) -> None:
     with serving(tmp_path, TREATY) as client:
