@@ -7,6 +7,7 @@ goes on. Of several articles with one id the last is added, in the order of the 
 
 import logging
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from index.errors import InvalidInput, PullquoteError, UnreadableArticle
 from index.formats import Item, read_file
 from index.formats.message import from_line, to_line
 from index.milvus import MilvusLibrary
-from index.milvus_address import milvus_address
+from index.milvus_address import MilvusAddress, milvus_address
 from index.milvus_rows import version_of
 from index.onnx import cores
 
@@ -40,6 +41,8 @@ _BATCH_ARTICLES = 16
 
 _FILE_ARTICLES = 1 << 32
 """More than a file has: an article's place is this times the file's number, and its number in it."""
+
+_CONNECTING_SECONDS = 10.0
 
 _UNREADABLE = "unreadable"
 
@@ -66,21 +69,56 @@ class Filled:
     unreadable: list[UnreadableArticle]
 
 
+def server_address(library: Path) -> MilvusAddress:
+    """Raises InvalidInput where the library lets in one writing process alone."""
+    address = milvus_address(library)
+    if address is None or address.uri is None:
+        raise InvalidInput(
+            f"only one process at a time writes to {library}; name a library on a Milvus server, like "
+            "milvus://HOST:19530/NAME, or run: pullquote add --workers"
+        )
+    return address
+
+
+@contextmanager
+def started(workers: int, cluster: str | None) -> Iterator[int]:
+    """Ray on this machine or, at its address, a cluster; gives the cores that each worker then has.
+
+    To be entered before this process has asked Milvus anything: Ray forks what it starts here, and that may abort where
+    there are threads of gRPC. Raises InvalidInput where the cluster is not there.
+    """
+    if cluster:
+        _check(cluster)
+    threads = 1 if cluster else max(1, cores() // workers)
+    # here, one core more is for reading
+    here: Row = {"num_cpus": workers * threads + 1, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR, **({} if cluster else here))
+    try:
+        yield threads
+    finally:
+        ray.shutdown()
+
+
 def fill(
     target: Target,
     files: Sequence[Path],
     columns: Mapping[str, str],
     workers: int,
-    cluster: str | None,
+    threads: int,
     advance: Advance = lambda done, total: None,
 ) -> Filled:
-    """Add the articles of files that every process can read; `columns` are those of tables. Without a `cluster`, which
-    is the address of Ray's, the processes are here.
+    """Add the articles of files that every worker can read; `columns` are those of tables. Ray is started, and each
+    worker has so many `threads`.
 
-    What a job that was killed had begun to write is cleared away. Raises InvalidInput where the library is not on a
-    server, or the cluster is not there; LibraryUnreachable, ModelMismatch, ModelNotFound.
+    What a job that was killed had begun to write is cleared away. Raises LibraryUnreachable, ModelMismatch,
+    ModelNotFound.
     """
-    with _open(target) as library, _ray(workers, cluster) as threads:
+    if not files:
+        return Filled(Counter(), 0, [])
+    with _open(target) as library:
         began = time.time_ns()
         left = library.store.unnamed(began)
         named = [{"file": str(file.resolve()), "number": number} for number, file in enumerate(files)]
@@ -102,32 +140,17 @@ def fill(
 
 
 def _open(target: Target) -> MilvusLibrary:
-    """Raises InvalidInput where the library lets in one process alone."""
-    address = milvus_address(target.library)
-    if address is None or address.uri is None:
-        raise InvalidInput(
-            f"only one process at a time writes to {target.library}; name a library on a Milvus server, like "
-            "milvus://HOST:19530/NAME, or run: pullquote add --workers"
-        )
+    address = server_address(target.library)
     return MilvusLibrary(address, load_embedder(target.embedder), token=target.token, create=True)
 
 
-@contextmanager
-def _ray(workers: int, cluster: str | None) -> Iterator[int]:
-    """Ray, with so many cores for each worker and, here, one more to read. Raises InvalidInput."""
-    threads = 1 if cluster else max(1, cores() // workers)
-    here: Row = {"num_cpus": workers * threads + 1, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    context = data.DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
+def _check(cluster: str) -> None:
+    """Raises InvalidInput where nobody answers, for whom Ray would wait many minutes."""
+    host, _, port = cluster.removeprefix("ray://").rpartition(":")
     try:
-        ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR, **({} if cluster else here))
-    except ConnectionError as error:
-        raise InvalidInput(f"there is no Ray at {cluster}: {error}") from None
-    try:
-        yield threads
-    finally:
-        ray.shutdown()
+        socket.create_connection((host, int(port)), _CONNECTING_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"there is no cluster of Ray's at {cluster} ({error}); write it like HOST:6379") from None
 
 
 def _ids(places: data.Dataset, workers: int) -> data.Dataset:

@@ -40,10 +40,13 @@ def bulk(
     files = [entry for entry in found if isinstance(entry, Path)]
     skipped = [entry for entry in found if isinstance(entry, Skipped)]
     unreadable = [entry for entry in found if isinstance(entry, UnreadableArticle)]
+    fields = read_columns(columns) if columns else {}
     job = _bulk()
-    target = job.Target(library, embedder_for(library, embedder), milvus_token())
-    with Stoppable() as stopped, progress("Adding", "articles") as (advance, _):
-        filled = job.fill(target, files, read_columns(columns) if columns else {}, workers, cluster, advance)
+    job.server_address(library)
+    with Stoppable() as stopped, job.started(workers, cluster) as threads:
+        target = job.Target(library, embedder_for(library, embedder), milvus_token())
+        with progress("Adding", "articles") as (advance, _):
+            filled = job.fill(target, files, fields, workers, threads, advance)
     if stopped.code is not None:
         err.print("Interrupted. What is added is stored; run the same command again to go on.")
         raise typer.Exit(stopped.code)
