@@ -4,9 +4,10 @@ import json
 import math
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -147,6 +148,11 @@ def embedder_for(library: Path, embedder: str | None) -> str:
         with suppress(LibraryNotFound), open_articles(library) as unembedded:
             embedder = unembedded.embedder_name
     return embedder or DEFAULT_EMBEDDER
+
+
+def embedders(runtime: Runtime | None = None) -> Callable[[str], Embedder]:
+    """Loads embedders by name, each once: for all collections that were built with it."""
+    return cache(partial(load_embedder, runtime=runtime))
 
 
 def milvus_token() -> str | None:

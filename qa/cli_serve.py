@@ -20,8 +20,10 @@ from qa.cli_options import (
     ReaderOption,
     RuntimeOption,
     WholeLibraryOption,
+    embedder_for,
+    embedders,
     names_of_collections,
-    open_library,
+    open_articles,
 )
 from qa.confidence import calibration_for
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
@@ -66,10 +68,12 @@ def serve(
     if public and not (known and known.all()):
         raise InvalidInput(f"to listen on {host} there must be a key; make one with: pullquote keys add NAME")
     folder, one = reader_folder(reader), load_reader(reader, runtime)
+    embedder_of = embedders(runtime)
     with ExitStack() as open_libraries:
 
         def opened(path: Path) -> tuple[Ask, AnyLibrary, int]:
-            found = open_libraries.enter_context(open_library(path, embedder, runtime, create=True))
+            built_with = embedder_of(embedder_for(path, embedder))
+            found = open_libraries.enter_context(open_articles(path, built_with, create=True))
             calibration = calibration_for(found, folder)
             return load(found, one, calibration), found, calibration.hits
 

@@ -26,7 +26,7 @@ from server.guard import MAX_BODY_BYTES, REQUEST_ID, Guard
 from server.keys import KeyFile
 from server.leaving import Leaving
 from server.log import write
-from server.mcp import Endpoint
+from server.mcp import HEADERS, Endpoint
 from server.metrics import Metrics
 from server.metrics import router as metrics_router
 from server.pages.errors import response_to
@@ -141,7 +141,7 @@ def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID, *HEADERS],
             expose_headers=[REQUEST_ID, "Retry-After"],
         )
     ]

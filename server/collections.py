@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Lock, Thread
+from threading import Thread
 from time import monotonic
 from typing import Annotated
 
@@ -13,7 +13,9 @@ from index.collection import MAIN, check_collection_name, is_collection_name
 from index.errors import InvalidInput, PullquoteError
 from index.library import AnyLibrary
 from qa.answer import Ask
-from server.errors import declared
+from server.admission import Threads
+from server.errors import Refusal, declared
+from server.keys import Key
 from server.responses import CollectionJSON, CollectionsJSON
 from server.service import Service, ServiceOf
 from server.visit import VISIT
@@ -58,48 +60,55 @@ class Shelf:
 
 class Collections:
     """The services of a server's collections; but for the main one, each is opened when it is first asked for. They
-    share their threads and the queue. Methods may be called from any thread."""
+    share their threads and the queue. One is opened at a time, by a thread of its own: who asks for others does not
+    wait for it."""
 
     def __init__(self, main: Service, shelf: Shelf | None) -> None:
         """Without a shelf there is only the main one."""
         self.main = main
         self._shelf = shelf
         self._services = {MAIN: main}
-        self._lock = Lock()
+        self._opening = Threads(1, "opening")
 
-    def names(self) -> list[str]:
-        """The main one first."""
-        found = self._shelf.names() if self._shelf else [MAIN]
-        return [*found, *sorted(self._services.keys() - set(found))]
+    async def seen_by(self, key: Key | None) -> tuple[str, ...]:
+        """The names of those that a key sees, the main one first; without a key, of all."""
+        names = await self.main.reads.run(self._names)
+        return tuple(name for name in names if key is None or key.sees(name))
 
-    def opened(self, name: str) -> Service | None:
-        """As `service`, but at once: None also where it was not asked for yet."""
-        return self._services.get(name)
-
-    def service(self, name: str) -> Service | None:
+    async def service(self, name: str) -> Service | None:
         """None where there is no such collection."""
-        with self._lock:
-            if name not in self._services and is_collection_name(name) and name in self.names():
-                self._services[name] = self._opened(name)
-            return self._services.get(name)
+        return self._services.get(name) or await self._opening.run(self._found, name)
 
-    def make(self, name: str) -> bool:
+    async def make(self, name: str) -> bool:
         """Make a collection; false where it is there already. Raises InvalidInput where the name is none, or there are
         too many."""
         check_collection_name(name)
-        with self._lock:
-            if name in self.names():
-                return False
-            if len(self.names()) >= MAX_COLLECTIONS or self._shelf is None:
-                raise InvalidInput(f"this server has room for {len(self.names()):,} collections, and no more")
-            self._services[name] = self._opened(name)
-            return True
+        return await self._opening.run(self._made, name)
 
     def close(self) -> None:
         """End the threads and save the indexes of all. Their libraries stay open, as the main one does."""
+        self._opening.close()
         self.main.close()
         for service in self._services.values():
             service.library.save()
+
+    def _names(self) -> list[str]:
+        found = self._shelf.names() if self._shelf else [MAIN]
+        return [*found, *sorted(self._services.keys() - set(found))]
+
+    def _found(self, name: str) -> Service | None:
+        if name not in self._services and is_collection_name(name) and name in self._names():
+            self._services[name] = self._opened(name)
+        return self._services.get(name)
+
+    def _made(self, name: str) -> bool:
+        names = self._names()
+        if name in names:
+            return False
+        if len(names) >= MAX_COLLECTIONS or self._shelf is None:
+            raise InvalidInput(f"this server has room for {len(names):,} collections, and no more")
+        self._services[name] = self._opened(name)
+        return True
 
     def _opened(self, name: str) -> Service:
         assert self._shelf is not None
@@ -113,16 +122,24 @@ router = APIRouter(tags=["collections"])
 
 
 @router.get("/v1/collections", summary="List collections", responses=declared(500))
-async def list_collections() -> CollectionsJSON:
+async def list_collections(request: Request) -> CollectionsJSON:
     """The names of the collections that you can see. The paths of one have `/c/NAME` before them."""
-    return {"collections": list(VISIT.get().collections)}
+    return {"collections": list(await collections_of(request).seen_by(VISIT.get().key))}
 
 
 @router.put("/v1/collections/{name}", summary="Make a collection", responses=declared(422, 500, 503, 507))
 async def make_collection(name: Name, request: Request, service: ServiceOf) -> CollectionJSON:
-    """Make an empty collection, unless it is there. With keys it takes one that may do everything."""
+    """Make an empty collection, unless it is there. With keys it takes one that may do everything, and sees it."""
+    key = VISIT.get().key
+    if key is not None and not key.sees(name):
+        raise not_found()
     with service.queue.place():
-        return {"name": name, "made": await service.inference.run(collections_of(request).make, name)}
+        return {"name": name, "made": await collections_of(request).make(name)}
+
+
+def not_found() -> Refusal:
+    """Of what is not there, or is not for the key to see."""
+    return Refusal(404, "collection_not_found", "there is no such collection; see: GET /v1/collections")
 
 
 def collections_of(request: Request) -> Collections:

@@ -63,7 +63,8 @@ class KeyFile:
     """The keys in a file, which is read again as soon as it has changed: a key that is revoked is refused at once."""
 
     def __init__(self, path: Path, *, always: bool = False) -> None:
-        """`always` needs a key, also where none was made."""
+        """`always` needs a key, also where none was made. So does, from then on, what has seen one: that the last is
+        revoked, or the file gone, lets nobody in."""
         self._path = path
         self.always = always
         self._seen: tuple[int, int, int] | None = None
@@ -77,6 +78,7 @@ class KeyFile:
             if seen != self._seen:
                 self._keys = _parsed(self._path.read_bytes())
                 self._seen = seen
+                self.always = self.always or bool(self._keys)
         except FileNotFoundError:
             self._seen, self._keys = None, ()
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -86,7 +88,7 @@ class KeyFile:
     @property
     def needed(self) -> bool:
         """Whether requests need a key: as soon as one was made. Raises LibraryCorrupt."""
-        return self.always or bool(self.all())
+        return bool(self.all()) or self.always
 
     def find(self, secret: str) -> Key | None:
         """The key that this is; None where it is none of them. Raises LibraryCorrupt."""
@@ -118,23 +120,29 @@ class KeyFile:
                 raise InvalidInput(f"there is no key {missing[0]!r}; see: pullquote keys list")
             self._write([key for key in self.all() if key.id not in ids])
 
+    @property
+    def _target(self) -> Path:
+        """Where the file is: a link to it stays one."""
+        return Path(os.path.realpath(self._path))
+
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One at a time. Raises LibraryNotWritable."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            folder = os.open(self._path.parent, os.O_RDONLY)
+            folder = self._target.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
-                os.fsync(folder)
+                os.fsync(descriptor)
             finally:
-                os.close(folder)
+                os.close(descriptor)
         except OSError as error:
             raise LibraryNotWritable(f"{self._path} cannot be written: {error.strerror}") from None
 
     def _write(self, keys: Sequence[Key]) -> None:
-        unfinished = self._path.with_name(f"{self._path.name}.tmp")
+        unfinished = self._target.with_name(f"{self._target.name}.tmp")
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -142,7 +150,7 @@ class KeyFile:
             file.write("\n")
             file.flush()
             os.fsync(descriptor)
-        os.replace(unfinished, self._path)
+        os.replace(unfinished, self._target)
 
 
 def _hash(secret: str) -> str:

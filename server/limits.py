@@ -18,13 +18,13 @@ class Limits:
     def __init__(self) -> None:
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def spend(self, key: Key, requests: int = 1) -> None:
-        """Raises Refusal (429), which says when there is enough again. More at once than a minute has are refused
-        until the bucket is full, and then leave it less than empty."""
+    def spend(self, key: Key, requests: int = 1, paid: int = 0) -> None:
+        """Of these requests, `paid` were spent before. Raises Refusal (429), which says when there is enough again.
+        More at once than a minute has are refused until the bucket is full, and then leave it less than empty."""
         now = monotonic()
         left, at = self._buckets.get(key.id, (float(key.per_minute), now))
         left = min(key.per_minute, left + (now - at) * key.per_minute / SECONDS)
-        needed = min(requests, key.per_minute)
+        needed = min(requests, key.per_minute) - paid
         if left < needed:
             seconds = int((needed - left) * SECONDS / key.per_minute) + 1
             raise Refusal(
@@ -33,4 +33,4 @@ class Limits:
                 f"this key may send {key.per_minute:,} requests a minute; send this again in {seconds} s",
                 {"Retry-After": str(seconds)},
             )
-        self._buckets[key.id] = left - requests, now
+        self._buckets[key.id] = left - (requests - paid), now

@@ -1,5 +1,7 @@
 """What happened since the server was started, in figures for Prometheus."""
 
+from threading import Lock
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -29,6 +31,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
+        self._telling = Lock()  # no collection is told the figures of another
         of = self._registry
         self._requests = Counter(
             "pullquote_requests", "Requests; status 499: the client left.", ["method", "route", "status"], registry=of
@@ -74,11 +77,12 @@ class Metrics:
 
     def text(self, waiting: int, working: int, articles: int, passages: int) -> bytes:
         """All figures in Prometheus' text format, with those that are known only now."""
-        self._waiting.set(waiting)
-        self._working.set(working)
-        self._articles.set(articles)
-        self._passages.set(passages)
-        return generate_latest(self._registry)
+        with self._telling:
+            self._waiting.set(waiting)
+            self._working.set(working)
+            self._articles.set(articles)
+            self._passages.set(passages)
+            return generate_latest(self._registry)
 
 
 @router.get(

@@ -64,7 +64,7 @@ async def ask_questions(body: Asking, request: Request, service: ServiceOf, arri
     """
     as_lines = LINES in request.headers.get("accept", "")
     if isinstance(body, BatchBody):
-        request.state.spend(len(body.questions) - 1)
+        request.state.spend(len(body.questions))
         answers = _answers(body, service, arrived)
         return await _as_lines(answers) if as_lines else {"answers": [answer async for answer in answers]}
     return await _as_lines(_found_and_answer(body, service, arrived)) if as_lines else await ask(body, service, arrived)

@@ -9,7 +9,7 @@ from server.keys import Key
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """`root` comes before every path of the collection; `collections` are those that can be seen."""
+    """`root` comes before every path of the collection; `collections` are those that can be seen, for the pages."""
 
     root: str = ""
     key: Key | None = None

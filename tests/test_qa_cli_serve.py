@@ -1,9 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, ToyEmbedder
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
+from index.embed import DEFAULT_EMBEDDER
+from qa import cli_options
 from qa.reader import Reader
 from server import run as module
 from server.entry import Answered, Entry
@@ -47,3 +51,21 @@ def test_the_form_of_the_log_can_be_chosen(served: Run) -> None:
     assert "[info     ] request" in line
     assert "Who?" not in line
     assert served("serve", "--log-format", "xml").code == 2
+
+
+def test_collections_share_their_embedder(served: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, runtime: object) -> ToyEmbedder:
+        loaded.append(name)
+        return ToyEmbedder()
+
+    def serve(app: FastAPI, *_: object) -> None:
+        with TestClient(app, base_url="http://localhost") as client:
+            for name in ("press", "sport"):
+                assert client.put(f"/v1/collections/{name}").json() == {"name": name, "made": True}
+
+    monkeypatch.setattr(cli_options, "load_embedder", load)
+    monkeypatch.setattr(module, "run", serve)
+    assert served("serve").code == 0
+    assert loaded == [DEFAULT_EMBEDDER]

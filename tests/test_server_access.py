@@ -1,20 +1,27 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
+from time import thread_time
 from typing import Any
 
 import pytest
 from conftest import ToyEmbedder
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
 from test_server_toys import RECIPE, TREATY, error, quoting
 
 from index.collection import collection_names, collection_path
 from index.library import Library
 from qa.answer import Ask
-from server.access import needed
+from server.access import _secret, needed
 from server.app import create_app
 from server.collections import Shelf
 from server.keys import KeyFile, Right
+
+SECONDS = 30
+"""After this a test has failed; none takes nearly as long."""
 
 SECRET_SOUP = {"id": "soup", "title": "Secret soup", "text": "The secret soup was signed in 1999 by the cook."}
 
@@ -99,6 +106,31 @@ def test_a_collection_that_another_process_makes_is_seen(tmp_path: Path) -> None
             pass
         assert client.get("/c/sport/v1/articles").json()["total"] == 0
         assert client.get("/v1/collections").json() == {"collections": ["main", "press", "sport"]}
+
+
+def test_who_asks_for_others_does_not_wait_for_one_that_is_opened(tmp_path: Path) -> None:
+    opening, go_on, times = Event(), Event(), []
+    with Library(tmp_path / "main", ToyEmbedder(), create=True) as main, ThreadPoolExecutor(7) as others:
+
+        def opened(name: str) -> tuple[Ask, Library, int]:
+            times.append(name)
+            opening.set()
+            assert go_on.wait(SECONDS)
+            return quoting(main), main, 10
+
+        shelf = Shelf(lambda: ["main", "press", "sport"], opened)
+        app = create_app(quoting(main), main, shelf=shelf)
+        with TestClient(app, base_url="http://localhost") as client:
+            names = ["press", "press", "sport", "sport", "press", "sport"]
+            waiting = [others.submit(client.get, f"/c/{name}/v1/articles") for name in names]
+            try:
+                assert opening.wait(SECONDS)
+                asked = others.submit(client.get, "/v1/articles")
+                assert asked.result(SECONDS).json()["total"] == 0
+            finally:
+                go_on.set()
+            assert [one.result(SECONDS).status_code for one in waiting] == [200] * 6
+    assert sorted(times) == ["press", "sport"]
 
 
 def test_a_server_of_one_library_makes_no_collections(tmp_path: Path) -> None:
@@ -188,6 +220,43 @@ def test_what_a_right_allows(tmp_path: Path, right: Right, allowed: list[int]) -
     assert {error(response)["code"] for response in responses if response.status_code == 403} <= {"not_allowed"}
 
 
+@pytest.mark.parametrize("root", ["", "/c/press"])
+@pytest.mark.parametrize("path", ["/metrics", "/v1/articles/soup", "/v1/articles/treaty-1648", "/v1/health", "/docs"])
+def test_a_line_end_makes_no_other_path(tmp_path: Path, root: str, path: str) -> None:
+    with shelved(tmp_path) as (client, keys):
+        secret = keys.add("desk", Right.READ)
+        sent = [bearer(secret), {"Cookie": f"pullquote_key={secret}"}, {}]
+        responses = [client.get(f"{root}{path}%0A", headers=headers) for headers in sent]
+    assert [(response.status_code, error(response)["code"]) for response in responses] == [(404, "not_found")] * 3
+
+
+def test_a_collection_is_made_by_who_sees_it(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys):
+        headers = bearer(keys.add("desk", Right.ADMIN, ["main", "sport"]))
+        made = [
+            client.put(f"{root}/v1/collections/{name}", headers=headers)
+            for root in ("", "/c/main")
+            for name in ("press", "none", "sport")
+        ]
+    assert [response.status_code for response in made] == [404, 404, 200] * 2
+    assert {made[number].text for number in (0, 1, 3, 4)} == {made[0].text}
+    assert [made[number].json()["made"] for number in (2, 5)] == [True, False]
+    assert sorted(path.name for path in (tmp_path / "library" / "collections").iterdir()) == ["press", "sport"]
+
+
+def test_a_key_that_does_not_see_the_main_collection_is_told_of_its_own(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys):
+        client.put("/v1/collections/sport")
+        client.put("/v1/collections/secret")
+        secret = keys.add("desk", Right.READ, ["press", "sport"])
+        names = client.get("/v1/collections", headers=bearer(secret))
+        page = client.get("/", headers={**PAGE, "Cookie": f"pullquote_key={secret}"})
+    assert names.json() == {"collections": ["press", "sport"]}
+    assert page.status_code == 404
+    assert [f'href="/c/{name}/"' in page.text for name in ("press", "sport", "secret")] == [True, True, False]
+    assert 'href="/articles"' in page.text
+
+
 def test_what_is_not_known_to_be_reading_needs_more() -> None:
     assert [needed(method, "/v1/new") for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")] == (
         ["read"] * 2 + ["write"] * 4
@@ -232,8 +301,8 @@ def test_an_id_of_another_collection_may_be_used_anew(tmp_path: Path) -> None:
         headers = bearer(keys.add("desk", Right.WRITE, ["main"]))
         added = client.post("/v1/articles", json={"id": "soup", "text": "Another soup."}, headers=headers)
         assert added.json()["results"] == [{"id": "soup", "outcome": "added"}]
-        keys.revoke([keys.all()[0].id])
-        assert client.get("/c/press/v1/articles/soup").json()["text"] == SECRET_SOUP["text"]
+        other = bearer(keys.add("other", Right.READ, ["press"]))
+        assert client.get("/c/press/v1/articles/soup", headers=other).json()["text"] == SECRET_SOUP["text"]
 
 
 def test_damaged_keys_let_nobody_in(tmp_path: Path) -> None:
@@ -242,6 +311,35 @@ def test_damaged_keys_let_nobody_in(tmp_path: Path) -> None:
         (tmp_path / "library" / "keys.json").write_text("{")
         response = client.get("/v1/articles", headers=headers)
     assert (response.status_code, error(response)["code"]) == (500, "library_corrupt")
+
+
+def test_whoever_has_seen_a_key_needs_one(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys):
+        secret = keys.add("desk", Right.READ)
+        assert client.get("/v1/articles", headers=bearer(secret)).status_code == 200
+        keys.revoke([keys.all()[0].id])
+        assert client.get("/v1/articles").status_code == 401
+        assert client.get("/v1/articles", headers=bearer(secret)).status_code == 401
+        (tmp_path / "library" / "keys.json").unlink()
+        assert client.get("/v1/articles").status_code == 401
+        assert client.get("/v1/articles", headers=bearer(keys.add("desk", Right.READ))).status_code == 200
+
+
+def test_as_many_questions_as_a_minute_has_can_be_asked_at_once(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys):
+        batch = {"questions": [{"question": "Who signed?"}] * 4}
+        for per_minute in (1, 3, 4):
+            headers = bearer(keys.add("desk", Right.READ, per_minute=per_minute))
+            statuses = [client.post("/v1/ask", json=batch, headers=headers).status_code for _ in range(2)]
+            assert statuses == [200, 429], per_minute
+
+
+@pytest.mark.parametrize("odd", ['"' + "\\" * 30_000 + '"', ";" * 60_000, " " * 60_000, "; " * 30_000, "=" * 60_000])
+def test_no_cookie_takes_long(odd: str) -> None:
+    began = thread_time()
+    assert _secret("/", Headers({"cookie": f"pullquote_key={odd}"})) == ""
+    assert _secret("/", Headers({"cookie": f"{odd}; a=b; pullquote_key=pq_1; xpullquote_key=pq_2"})) == "pq_1"
+    assert thread_time() - began < 1  # in seconds; starlette's parser takes 19 for the first
 
 
 def test_a_key_may_ask_so_often(tmp_path: Path) -> None:
@@ -314,6 +412,24 @@ def test_behind_a_proxy_with_tls_the_cookie_is_sent_over_tls_alone(tmp_path: Pat
     assert "; Secure" in response.headers["set-cookie"]
 
 
+def test_behind_a_proxy_with_tls_somebody_can_sign_in(tmp_path: Path) -> None:
+    """The browser speaks TLS with the proxy, and the proxy plain HTTP with this server."""
+    with shelved(tmp_path) as (client, keys):
+        headers = {"Host": "quotes.example.org", "Origin": "https://quotes.example.org"}
+        data = {"key": keys.add("desk", Right.READ)}
+        response = client.post("/key", data=data, headers=headers, follow_redirects=False)
+    assert response.status_code == 303
+    assert "; Secure" in response.headers["set-cookie"]
+
+
+def test_no_link_of_an_error_leads_to_another_site(tmp_path: Path) -> None:
+    with shelved(tmp_path) as (client, keys):
+        headers = {"Cookie": f"pullquote_key={keys.add('desk', Right.READ, per_minute=1)}", **PAGE}
+        pages = [client.get("http://localhost//example.org/", headers=headers) for _ in range(2)]
+    assert [page.status_code for page in pages] == [404, 429]
+    assert 'href="/example.org/"' in pages[1].text
+
+
 def test_links_of_a_page_stay_in_its_collection(tmp_path: Path) -> None:
     with shelved(tmp_path) as (client, _):
         pages = [
@@ -344,7 +460,7 @@ def test_pages_of_a_site_that_is_allowed_may_read(tmp_path: Path) -> None:
             headers={
                 "Origin": site,
                 "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": "authorization,content-type",
+                "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name",
             },
         )
         refused = client.get("/v1/articles", headers={"Origin": site})

@@ -50,7 +50,8 @@ def test_another_process_sees_what_was_changed(tmp_path: Path, file: KeyFile) ->
     assert other.find(secret) is not None
     file.revoke([key.id for key in file.all()])
     assert other.find(secret) is None
-    assert not other.needed
+    assert other.needed  # whoever has seen a key goes on to need one
+    assert not KeyFile(tmp_path / "keys.json").needed
     assert KeyFile(tmp_path / "keys.json", always=True).needed
 
 
@@ -114,6 +115,14 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LibraryNotWritable, match="cannot be written"):
         KeyFile(tmp_path / "file" / "keys.json").add("desk", Right.READ)
+
+
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "kept" / "keys.json")
+    linked, file = KeyFile(tmp_path / "link.json"), KeyFile(tmp_path / "kept" / "keys.json")
+    secrets = [linked.add("desk", Right.READ), file.add("other", Right.READ)]
+    assert (tmp_path / "link.json").is_symlink()
+    assert [one.find(secret) is not None for one in (linked, file) for secret in secrets] == [True] * 4
 
 
 def test_an_interrupted_change_leaves_the_keys_there_were(tmp_path: Path, file: KeyFile) -> None:

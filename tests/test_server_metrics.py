@@ -1,14 +1,18 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from test_server_toys import TREATY, serving
 
 from qa.answer import Answer, NoAnswer, Question
+from server import metrics as module
+from server.metrics import Metrics
 
 SECONDS = 30
 """After this a test has failed; none takes nearly as long."""
@@ -171,3 +175,19 @@ def test_a_library_that_cannot_be_read_is_told_to_who_scrapes(tmp_path: Path) ->
         client.app.state.collections.main.library.close()
         (tmp_path / "library" / "pullquote.db").unlink()
         assert client.get("/metrics").status_code == 500
+
+
+def test_a_collection_is_told_its_own_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, generate, told = Metrics("1"), module.generate_latest, []
+
+    def generate_late(registry: CollectorRegistry) -> bytes:
+        if not told:
+            told.append(others.submit(metrics.text, 0, 0, 7, 7))
+            with suppress(TimeoutError):
+                told[0].result(0.2)
+        return generate(registry)
+
+    monkeypatch.setattr(module, "generate_latest", generate_late)
+    with ThreadPoolExecutor(1) as others:
+        assert b"pullquote_articles 3.0" in metrics.text(0, 0, 3, 3)
+        assert b"pullquote_articles 7.0" in told[0].result(SECONDS)

@@ -690,7 +690,7 @@ def test_places_in_a_long_text_of_one_word() -> None:
         {"origin": "null"},
         {"origin": "http://localhost.example.org"},
         {"origin": "http://localhost:8000"},
-        {"origin": "https://localhost"},
+        {"origin": "https://localhost:8000"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "none"},

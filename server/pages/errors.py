@@ -30,7 +30,7 @@ def response_to(scope: Scope, error: Exception) -> Response:
     if below.startswith("/v1/") or "text/html" not in Headers(scope=scope).get("accept", ""):
         return told
     query = QueryParams(scope["query_string"])
-    here = percent_encode(scope["path"]) + (f"?{query}" if query else "")
+    here = "/" + percent_encode(scope["path"]).lstrip("/") + (f"?{query}" if query else "")
     if told.status_code == 401:
         return page("key.html.jinja", 401, next=here if scope["method"] == "GET" else "/", refused=False)
     return page(

@@ -35,11 +35,12 @@ def check_origin(headers: Headers, scheme: str) -> None:
     what it says. What has neither is no browser's form: the API is for that.
     """
     fetched_from, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    own = f"{scheme}://{headers.get('host', '')}".lower()
+    host = headers.get("host", "").lower()
+    own = (f"{scheme}://{host}", f"https://{host}")  # behind a proxy with TLS, this server speaks plain HTTP
     if (
         (fetched_from is None and origin is None)
         or fetched_from not in (None, "same-origin")
-        or origin not in (None, own)
+        or origin not in (None, *own)
     ):
         raise Refusal(
             403, "cross_site", "this form was not sent from this site's own page; open it here and send it again"
