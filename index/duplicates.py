@@ -49,7 +49,7 @@ def bands(found: Shingles) -> list[int]:
     (Broder 1997; Indyk and Motwani 1998); nearly all others have none."""
     from datasketch import MinHash  # which takes half a second, and none but additions want it
 
-    minhash = MinHash(_BANDS * _ROWS)
+    minhash = MinHash(_BANDS * _ROWS, seed=1, scheme="affine32")  # as all that are stored
     minhash.update_batch([shingle.encode() for shingle in found])
     rows = minhash.digest().astype("<u4").reshape(_BANDS, _ROWS)
     digests = (blake2b(bytes([band]) + row.tobytes(), digest_size=_KEY_BYTES) for band, row in enumerate(rows))

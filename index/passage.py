@@ -30,8 +30,9 @@ _WINDOW_CHARACTERS = 2_000
 _WHITE = re.compile(r"[^\S\n ]")
 
 CUTTER_BEFORE = f"nupunkt-{nupunkt.__version__}"
-CUTTER = f"{CUTTER_BEFORE}+sentencex-{version('sentencex')}"
-"""What finds the sentences, of any language; of English alone it finds the same as the one before."""
+CUTTER = f"{CUTTER_BEFORE}+sentencex-{'.'.join(version('sentencex').split('.')[:2])}"
+"""What finds the sentences, of any language; of English alone it finds the same as the one before. Patches of sentencex
+mend single abbreviations, for which no library need be cut anew."""
 
 Slice = tuple[int, int]
 

@@ -186,7 +186,7 @@ def _to_4(db: apsw.Connection) -> None:
         )
 
 
-def _language(text: str, metadata: str) -> str | None:
+def _language(text: Any, metadata: Any) -> str | None:
     try:
         return language_of(text, loads(metadata))
     except (ValueError, TypeError, AttributeError):  # what a changed row can lead to; its checksum will tell

@@ -200,7 +200,8 @@ class TestForeignFiles:
         other.pragma("user_version", version)
         other.close()
         with pytest.raises(
-            LibraryCorrupt, match=f"test.db has schema version {version}; this version of pullquote reads up to {VERSION}"
+            LibraryCorrupt,
+            match=f"test.db has schema version {version}; this version of pullquote reads up to {VERSION}",
         ):
             Store(tmp_path / "test.db")
 
