@@ -273,7 +273,7 @@ class TestTextOf:
 
 class TestText:
     PARAGRAPHS = (
-        "The bridge at <b>Saltgate</b> was shut on Monday after\nengineers found cracks\n in the deck, the council said.",
+        "The bridge at <b>Saltgate</b> was shut on Monday after\nengineers found cracks\n in the deck, people said.",
         "Castle FC was shut out of its ground as well, in February 2022 as now,\nand <i>could not</i> say until when.",
     )
 
@@ -285,7 +285,7 @@ class TestText:
     def test_ends_of_lines_within_a_paragraph_are_spaces(self) -> None:
         body = "".join(f"<p>{paragraph}</p>" for paragraph in self.PARAGRAPHS)
         assert self.of(f"<article>{body}<pre>a\n  b</pre></article>").text == (
-            "The bridge at Saltgate was shut on Monday after engineers found cracks in the deck, the council said.\n\n"
+            "The bridge at Saltgate was shut on Monday after engineers found cracks in the deck, people said.\n\n"
             "Castle FC was shut out of its ground as well, in February 2022 as now, and could not say until when.\n\n"
             "a\n\n  b"
         )
@@ -306,6 +306,6 @@ class TestText:
         body = f"<h1>Shut</h1><p>{self.PARAGRAPHS[0]}<a href='#_ftn1'>[1]</a></p><h2>List</h2><ul><li>One<li>Two</ul>"
         heads = "<div title='header'><p>page 2</p></div>"
         assert self.of(heads + body, f"<meta name='Generator' content='{maker}'>").text == (
-            "Shut\n\nThe bridge at Saltgate was shut on Monday after engineers found cracks in the deck, the council "
+            "Shut\n\nThe bridge at Saltgate was shut on Monday after engineers found cracks in the deck, people "
             "said.\n\nList\n\nOne\n\nTwo"
         )
