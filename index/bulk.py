@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ from index.onnx import cores
 
 _BATCH_ARTICLES = 16
 """Embedded and stored together: enough to sort by length, little enough to be done again after a kill."""
+
+_BLOCK_BYTES = 1 << 20
+"""Read of a file before a worker is given it: little enough that all of them work on one file."""
 
 _FILE_ARTICLES = 1 << 32
 """More than a file has: an article's place is this times the file's number, and its number in it."""
@@ -95,6 +99,8 @@ def started(workers: int, cluster: str | None) -> Iterator[int]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
+    context.target_max_block_size = _BLOCK_BYTES
+    warnings.filterwarnings("ignore", module="ray.data")  # it says of few articles that they keep nobody busy
     ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR, **({} if cluster else here))
     try:
         yield threads

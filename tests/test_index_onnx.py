@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from index import onnx
 from index.errors import ModelNotFound
-from index.onnx import GRAPH, OnnxModel, about_path, config_hash, cores, file_hash, pack, padded
+from index.onnx import GRAPH, THREADS, OnnxModel, about_path, config_hash, cores, file_hash, pack, padded
 from qa.reader import reader_folder
 
 
@@ -82,14 +82,24 @@ def test_model_runs_on_all_cores_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot keep a process to some cores")
 def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5} if process == 0 else set())
     assert cores() == 3
 
 
 @pytest.mark.parametrize(("counted", "number"), [(4, 4), (None, 1)])
 def test_cores_where_that_is_not_told(monkeypatch: pytest.MonkeyPatch, counted: int | None, number: int) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: counted)
+    assert cores() == number
+
+
+@pytest.mark.parametrize(("told", "number"), [("1", 1), ("12", 12), ("0", 5), ("", 5), ("4,2", 5), ("-1", 5), ("²", 5)])
+def test_cores_are_those_this_process_is_told(monkeypatch: pytest.MonkeyPatch, told: str, number: int) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    monkeypatch.setenv(THREADS, told)
     assert cores() == number
 
 
