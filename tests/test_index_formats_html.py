@@ -1,6 +1,7 @@
 """What a page says of itself, whom to believe where it contradicts itself, and pieces of HTML as text."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -289,6 +290,12 @@ class TestText:
             "Castle FC was shut out of its ground as well, in February 2022 as now, and could not say until when.\n\n"
             "a\n\n  b"
         )
+
+    @pytest.mark.parametrize("control", ["\x01", "\x0c", "\x1f", "&#1;", "\ufffe", "\uffff"])
+    def test_control_characters_cost_nothing_but_themselves(self, control: str) -> None:
+        text = self.of(f"<article><p>{control}{self.PARAGRAPHS[0]}{control}</p><p>{self.PARAGRAPHS[1]}</p>").text
+        assert re.sub(r"[^\S\n]+", " ", text).startswith("The bridge at Saltgate was shut on Monday after engineers")
+        assert text.endswith("say until when.")
 
     def test_tables_are_as_in_other_formats(self) -> None:
         table = "<table><tr><th>Part<th>Cost</tr><tr><td>Deck<td>£4</tr></table>"

@@ -45,6 +45,9 @@ _INLINE = {
 }
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\r\n\f\xa0]+")
+_CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1f\ufffe\uffff]")
+"""What libxml2 takes out of a page but not from us."""
+
 _GAPS = re.compile(r"(?<=\S) {2,}")
 
 
@@ -101,9 +104,13 @@ def _unwrap(tree: Any) -> None:
     kept = {node for pre in tree.iter("pre", "textarea") for node in pre.iter()}
     for node in tree.iter():
         if node.text and node not in kept:
-            node.text = _SPACES.sub(" ", node.text)
+            node.text = _one_spaced(node.text)
         if node.tail and node.getparent() not in kept:
-            node.tail = _SPACES.sub(" ", node.tail)
+            node.tail = _one_spaced(node.tail)
+
+
+def _one_spaced(text: str) -> str:
+    return _SPACES.sub(" ", _CONTROLS.sub("", text))
 
 
 def _paragraphs(text: str) -> str:
