@@ -23,6 +23,7 @@ from qa.answer import Answer, Ask, Question
 from server import mcp, tools
 from server.app import create_app
 from server.connection import Connection
+from server.tool_words import answer_words
 
 SECONDS = 30
 """After this a test has failed; none takes nearly as long."""
@@ -137,6 +138,18 @@ def test_ask(port: int, mode: str) -> None:
     answered = httpx2.post(f"http://127.0.0.1:{port}/v1/ask", json=ASKING).json()
     assert result.structured_content == answered
     assert answered["answer"] == QUOTE
+
+
+def test_copies_are_named_beneath_what_they_are_copies_of() -> None:
+    citation: Any = {
+        **{"article": "a", "title": None, "source": None, "published": None, "start": 0, "end": 4, "link": None},
+        **{"quote": "Oslo", "sentence": "Oslo.", "copies": ["b", "c", "d", "e"]},
+    }
+    answer: Any = {"answer": "Oslo", "reason": None, "confidence": 0.9, "citations": [citation], "alternatives": []}
+    assert answer_words(answer) == (
+        "“Oslo”\n90\N{NO-BREAK SPACE}% sure\n— article a, characters 0 to 4\n  in: “Oslo.”\n"
+        "  the same, from the same source, in article b, c, d"
+    )
 
 
 def test_what_is_asked_reaches_the_reader(library: Library) -> None:

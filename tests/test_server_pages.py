@@ -216,6 +216,19 @@ def test_quote_in_the_passage_it_was_found_in_or_else_in_its_sentence() -> None:
     assert around(citation, hits[:2]) == ("It was ", "here", ".")  # type: ignore[arg-type]
 
 
+def test_copies_are_one_place(tmp_path: Path) -> None:
+    copies = [{**TREATY, "id": f"copy {number}", "url": None, "title": None} for number in range(4)]
+    best = (0.95, (("treaty-1648", "in 1648"), *((str(copy["id"]), "in 1648") for copy in copies)))
+    with asking(tmp_path, answering(best), TREATY, *copies) as client:
+        page = read(client.get("/", params={"q": QUESTION}))
+        copy = read(client.get("/articles/copy%200"))
+    assert "It also stands here" not in page.text
+    assert "; the same in a copy, another, another and 1 more" in page.text
+    assert [link for link in page.links() if "copy" in link] == [f"/articles/copy%20{number}" for number in range(3)]
+    assert "A copy of another article" in copy.text
+    assert "/articles/treaty-1648" in copy.links()
+
+
 def test_places_that_say_the_same_and_other_answers(tmp_path: Path) -> None:
     best = (0.95, (("treaty-1648", "in 1648"), ("treaty-later", "in 1648")))
     others = ((0.2, (("treaty-1648", "Nobody"), ("treaty-1648", "expected"), ("treaty-later", "As said"))),)
