@@ -1,6 +1,7 @@
 """`run`: the server as a process."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,9 @@ LINGER_SECONDS = 2
 """How long after that a response may take to be sent, and a request to come in whole, to be told to come again."""
 
 _TICK_SECONDS = 0.1
+
+OPEN_FILES = 16_384
+"""Each of a thousand collections takes up to 13, for a database connection of every thread; often 1,024 are allowed."""
 
 
 def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[[], object] = lambda: None) -> None:
@@ -54,6 +58,7 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=LINGER_SECONDS,
     )
+    allow_open_files()
     # uvicorn repeats the signal that stopped it, and SIGTERM's usual effect would end the process before its caller
     # had closed the library; KeyboardInterrupt does not.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -61,6 +66,14 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[
         Server(config, app.state.collections.main, load).run()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files open as collections may take, or as many as it can be let have."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if resource.RLIM_INFINITY != allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class Server(uvicorn.Server):

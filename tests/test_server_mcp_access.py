@@ -31,7 +31,7 @@ INITIALIZE = (
     "initialize",
     {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
 )
-LIST = ("tools/list", {})
+LIST: tuple[str, dict[str, Any]] = ("tools/list", {})
 SEARCH = ("tools/call", {"name": "search", "arguments": {"question": "secret soup signed"}})
 READ = ("tools/call", {"name": "get_article", "arguments": {"id": "soup"}})
 
@@ -149,7 +149,7 @@ def port(tmp_path: Path) -> Iterator[int]:
             return quoting(library), library, 10
 
         ask, main, _ = opened("main")
-        opened("press")[1].add([make_article(**SECRET_SOUP)])
+        opened("press")[1].add([make_article(SECRET_SOUP["text"], id=SECRET_SOUP["id"])])
         main.add([make_article("The treaty was signed in 1648.", id="treaty")])
         libraries.close()
         ask, main, _ = opened("main")

@@ -1,17 +1,17 @@
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from test_server_toys import TREATY, serving
 
 from qa.answer import Answer, NoAnswer, Question
-from server import metrics as module
 from server.metrics import Metrics
 
 SECONDS = 30
@@ -178,16 +178,16 @@ def test_a_library_that_cannot_be_read_is_told_to_who_scrapes(tmp_path: Path) ->
 
 
 def test_a_collection_is_told_its_own_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics, generate, told = Metrics("1"), module.generate_latest, []
+    metrics, told = Metrics("1"), list[Future[bytes]]()
 
     def generate_late(registry: CollectorRegistry) -> bytes:
-        if not told:
+        if not told:  # meanwhile another is asked for its own
             told.append(others.submit(metrics.text, 0, 0, 7, 7))
             with suppress(TimeoutError):
                 told[0].result(0.2)
-        return generate(registry)
+        return generate_latest(registry)
 
-    monkeypatch.setattr(module, "generate_latest", generate_late)
+    monkeypatch.setattr("server.metrics.generate_latest", generate_late)
     with ThreadPoolExecutor(1) as others:
         assert b"pullquote_articles 3.0" in metrics.text(0, 0, 3, 3)
         assert b"pullquote_articles 7.0" in told[0].result(SECONDS)

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from qa.answer import Ask
 from server import run as module
 from server.app import create_app
 from server.connection import Connection
-from server.run import Server, run
+from server.run import OPEN_FILES, Server, allow_open_files, run
 from server.service import Service
 
 SECONDS = 30
@@ -226,3 +227,15 @@ def test_sigterm_ends_the_server_and_not_the_process(library: Library, monkeypat
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_collections_may_have_their_files_open() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if before[1] == resource.RLIM_INFINITY else min(OPEN_FILES, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most - 1, before[1]))
+        allow_open_files()
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert allowed == (most, before[1])
