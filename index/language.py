@@ -1,5 +1,5 @@
-"""What language a text is in: what its source says, else what it looks like. Offline, by a model of its
-library (naive Bayes over n-grams of bytes; Lui and Baldwin 2012)."""
+"""What language a text is in: what its source says, else what it looks like (naive Bayes over n-grams of bytes; Lui and
+Baldwin 2012). Offline: the model comes with its library."""
 
 import re
 from collections.abc import Mapping
