@@ -13,6 +13,7 @@ from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
+from typing import Any
 
 from index.collection import check_collection_name
 from index.errors import InvalidInput, LibraryCorrupt, LibraryNotWritable
@@ -160,7 +161,15 @@ def _hash(secret: str) -> str:
 
 def _parsed(data: bytes) -> tuple[Key, ...]:
     """Raises ValueError, TypeError or KeyError where it is not as `_write` leaves it."""
-    return tuple(
-        Key(**{**fields, "right": Right(fields["right"]), "collections": tuple(fields["collections"])})
-        for fields in json.loads(data)["keys"]
-    )
+    listed = json.loads(data)["keys"]
+    if not isinstance(listed, list):
+        raise TypeError("there is no list of them")
+    return tuple(map(_key, listed))
+
+
+def _key(fields: dict[str, Any]) -> Key:
+    """Raises as `_parsed` does; no names of collections must not come of what is no list, since they mean all."""
+    key = Key(**{**fields, "right": Right(fields["right"]), "collections": tuple(fields["collections"])})
+    if not isinstance(fields["collections"], list) or not 1 <= key.per_minute <= MAX_PER_MINUTE:
+        raise ValueError(f"{key.id} is not as it was made")
+    return key

@@ -8,6 +8,8 @@ import pytest
 from index.errors import InvalidInput, LibraryCorrupt, LibraryNotWritable
 from server.keys import KeyFile, Right
 
+KEPT = {"id": "0", "name": "desk", "sha256": "", "right": "read", "collections": [], "per_minute": 1, "made": ""}
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> KeyFile:
@@ -94,7 +96,19 @@ def test_a_key_has_a_bounded_rate(file: KeyFile, number: int) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", '{"keys": [{}]}', '{"keys": [1]}', '{"keys": [{"right": "all", "collections": []}]}', "\x00"],
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"keys": {}}',
+        '{"keys": ""}',
+        '{"keys": [{}]}',
+        '{"keys": [1]}',
+        '{"keys": [{"right": "all", "collections": []}]}',
+        "\x00",
+        *(json.dumps({"keys": [{**KEPT, **changed}]}) for changed in ({"collections": ""}, {"per_minute": 0})),
+    ],
 )
 def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
