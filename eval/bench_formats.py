@@ -173,6 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m eval.bench_formats", description=__doc__)
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="for each row (default: %(default)s)")
     options = parser.parse_args()
+    if not options.seconds > 0:
+        parser.error("--seconds must be more than 0")
     made = Counter(maker(file) for files in fixtures().values() for file in files)
     print(f"{made.total() - made[_HAND]} files made by other programs, {made[_HAND]} by hand\n")
     with TemporaryDirectory() as folder:

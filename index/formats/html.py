@@ -33,7 +33,7 @@ _CONVERTERS = re.compile(
 _MADE_BY = ("generator", "dcterms.source")
 _RUNNING_HEADS = "//div[@title='header' or @title='footer']"
 _DATES = {"extensive_search": False, "original_date": True}
-"""Whether years in the text are taken for the page's, which those of what it tells would be too."""
+"""The text is not searched for a date: a year that it tells of is not the page's."""
 
 _ROW = re.compile(r"\| (.*) \| ?")
 _RULE = re.compile(r"\|(?:---\|)+")
@@ -46,7 +46,7 @@ _INLINE = {
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\r\n\f\xa0]+")
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1f\ufffe\uffff]")
-"""What libxml2 takes out of a page but not from us."""
+"""What libxml2 accepts in a page, and lxml refuses from us."""
 
 _GAPS = re.compile(r"(?<=\S) {2,}")
 
