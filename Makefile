@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_LIBRARY ?= build/demo
 
-.PHONY: help demo test lint types check bench bench-index crash load fuzz baseline browser openapi clean mutate replicas
+.PHONY: help demo test lint types check bench bench-index crash load fuzz baseline browser openapi clean mutate replicas ray
 
 help:
 	@echo "make demo    set up, add seeds/articles to a library, ask three questions"
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz    requests made from the description of the HTTP interface, and hostile ones, to a server"
 	@echo "make mutate  files of every format with mistakes in them, 100 each, through the parser"
 	@echo "make replicas   two servers behind HAProxy, which must be installed: one killed, both started anew"
+	@echo "make ray     a bulk job on a local Ray, killed and begun again"
 	@echo "make openapi   keep the description of the HTTP interface, which a test holds later versions to"
 	@echo "make browser   the pages in Chromium, which must be at /usr/bin/chromium"
 	@echo "make baseline   keep how the questions in seeds/ are answered today, which tests hold later versions to"
@@ -64,6 +65,10 @@ mutate: $(BIN)/.installed
 
 replicas: $(BIN)/.installed
 	$(BIN)/python -m tests.replicas
+
+ray: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest tests/test_bulk.py
 
 baseline: $(BIN)/.installed
 	rm -rf build/seeds

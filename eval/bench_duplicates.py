@@ -20,7 +20,7 @@ import numpy as np
 
 from eval.bench_data import DATA
 from index.article import Article, make_article
-from index.duplicates import alike, shingles
+from index.duplicates import is_copy, shingles
 from index.formats import read_file
 from index.language import language_of
 from index.passage import Passage, sentences
@@ -106,7 +106,7 @@ def _unlike(articles: Sequence[Article], rng: random.Random) -> list[Article]:
     chosen: list[tuple[Article, frozenset[str]]] = []
     for article in rng.sample(articles, len(articles)):
         found = shingles(article.text)
-        if len(sentences(article.text)) < _LEAST_SENTENCES or any(alike(found, other) for _, other in chosen):
+        if len(sentences(article.text)) < _LEAST_SENTENCES or any(is_copy(found, other) for _, other in chosen):
             continue
         chosen.append((article, found))
         if len(chosen) == PAIRS:

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -97,6 +97,14 @@ def make_article(
         metadata=_storable_metadata(extra),
         origin=origin,
     )
+
+
+def is_unchanged(article: Article, old: Article | None) -> bool:
+    """Whether an article says what it said before, whenever it was fetched."""
+    if old is None:
+        return False
+    then, now = ({**one.metadata, "fetched": None} for one in (old, article))
+    return replace(old, metadata=then) == replace(article, metadata=now)
 
 
 def article_row(article: Article) -> tuple[str | None, ...]:

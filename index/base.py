@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import ClassVar, Self
 
 from index.any_store import AnyStore
-from index.article import Article, storable
+from index.article import Article, is_unchanged, storable
 from index.batch import Acknowledge, Batch, Outcome, UnderWay, embedded_text
 from index.embed import Embedder, Vectors
 from index.errors import ArticleDamaged, ArticleNotFound, InvalidInput, LibraryCorrupt, ModelMismatch
@@ -123,7 +123,7 @@ class AnyLibrary(ABC):
                 if under_way.holds(article):
                     under_way.finish()
                 old = self._intact(article.id)
-                if old == article:
+                if old is not None and is_unchanged(article, old):
                     if old.origin != article.origin:
                         self._store.note_origin(article)
                     acknowledge(article, Outcome.UNCHANGED)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from index.duplicates import Shingles, alike, bands, shingles
+from index.duplicates import Shingles, bands, is_copy, shingles
 from index.schema import COMPARED
 
 _LIKELIEST = 20
@@ -69,7 +69,7 @@ def groups(db: apsw.Connection) -> list[list[str]]:
 def _compare(db: apsw.Connection, key: int, found: Shingles) -> None:
     keys = bands(found)
     for earlier in _likely(db, key, keys):
-        if (text := _text(db, earlier)) is not None and alike(found, shingles(text)):
+        if (text := _text(db, earlier)) is not None and is_copy(found, shingles(text)):
             db.execute("UPDATE trait SET copy_of = ? WHERE article = ?", (earlier, key))
             break
     db.executemany("INSERT OR IGNORE INTO band VALUES (?, ?)", [(band, key) for band in keys])

@@ -14,7 +14,8 @@ LEAST_COMMON = 0.5
 sentences may then be others."""
 
 LEAST_HELD = 0.8
-"""Of the shingles of the shorter text, what the longer must have for the shorter to be an excerpt."""
+"""Of the shingles of a text, what an earlier one must have for it to be an excerpt. Not the other way round: what holds
+earlier ones whole may be a collection, through which texts would be copies that have nothing in common."""
 
 _LEAST_SHINGLES = 20
 """Texts of fewer, a sentence or two, must have all of them in common: one name more or less is another message."""
@@ -56,12 +57,12 @@ def bands(found: Shingles) -> list[int]:
     return [int.from_bytes(digest.digest(), "little", signed=True) for digest in digests]
 
 
-def alike(one: Shingles, other: Shingles) -> bool:
-    """Whether texts with these shingles are copies of one another, or one an excerpt of the other."""
-    if min(len(one), len(other)) < _LEAST_SHINGLES:
-        return one == other
-    common = len(one & other)
-    return common >= LEAST_COMMON * (len(one) + len(other) - common) or common >= LEAST_HELD * min(len(one), len(other))
+def is_copy(later: Shingles, earlier: Shingles) -> bool:
+    """Whether a text with these shingles is a copy of an earlier one, or an excerpt of it."""
+    if min(len(later), len(earlier)) < _LEAST_SHINGLES:
+        return later == earlier
+    common = len(later & earlier)
+    return common >= LEAST_COMMON * (len(later) + len(earlier) - common) or common >= LEAST_HELD * len(later)
 
 
 def _words(text: str) -> Iterator[str]:

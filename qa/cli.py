@@ -131,28 +131,6 @@ def _defaults(command: object, values: dict[str, object]) -> dict[str, object]:
     return values if commands is None else {name: _defaults(one, values) for name, one in commands.items()}
 
 
-app.command("serve")(cli_serve.serve)
-app.command("watch")(cli_watch.watch)
-app.command("mcp")(cli_mcp.mcp)
-app.command("eval")(cli_eval.evaluate_gold)
-app.command("bulk")(cli_bulk.bulk)
-app.command("bench")(cli_bench.bench)
-app.command("calibrate")(cli_models.calibrate)
-app.command("train")(cli_models.train)
-app.command("export")(cli_models.export)
-app.command("doctor")(cli_keep.doctor)
-app.command("backup")(cli_keep.backup)
-app.command("restore")(cli_keep.restore)
-app.command("reindex")(cli_keep.reindex)
-app.command("compact")(cli_keep.compact)
-app.command("duplicates")(cli_duplicates.duplicates)
-app.command("copy")(cli_copy.copy_library)
-app.add_typer(cli_feed.app, name="feed")
-app.add_typer(cli_feedback.app, name="feedback")
-app.add_typer(cli_keys.app, name="keys")
-app.command("collections")(cli_keys.collections)
-
-
 @app.command()
 def add(
     names: Annotated[
@@ -174,6 +152,8 @@ def add(
     An article that is there already is left alone; one that has changed is replaced. What cannot be read is reported
     and the rest goes on; the exit code is then 1. Interrupt at any time and run the same command again to go on.
     """
+    if not all(map(str.strip, names)):
+        raise errors.InvalidInput('a name is empty; "." is this directory')
     reading = make_reading(format, columns)
     fetcher = make_fetcher(allow_network) if any(map(is_address, names)) else None
     with open_library(library, embedder, create=True) as opened:
@@ -324,6 +304,28 @@ def verify(
             else:
                 out.print(show.verification(citation, checked))
     raise typer.Exit(1 if failed else 0)
+
+
+app.command("serve")(cli_serve.serve)
+app.command("watch")(cli_watch.watch)
+app.command("mcp")(cli_mcp.mcp)
+app.command("eval")(cli_eval.evaluate_gold)
+app.command("bulk")(cli_bulk.bulk)
+app.command("bench")(cli_bench.bench)
+app.command("calibrate")(cli_models.calibrate)
+app.command("train")(cli_models.train)
+app.command("export")(cli_models.export)
+app.command("doctor")(cli_keep.doctor)
+app.command("backup")(cli_keep.backup)
+app.command("restore")(cli_keep.restore)
+app.command("reindex")(cli_keep.reindex)
+app.command("compact")(cli_keep.compact)
+app.command("duplicates")(cli_duplicates.duplicates)
+app.command("copy")(cli_copy.copy_library)
+app.add_typer(cli_feed.app, name="feed")
+app.add_typer(cli_feedback.app, name="feedback")
+app.add_typer(cli_keys.app, name="keys")
+app.command("collections")(cli_keys.collections)
 
 
 def _questions(argument: str) -> Iterator[str]:

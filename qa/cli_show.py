@@ -145,7 +145,7 @@ def error(console: Console, message: str) -> None:
 
 
 def _article_line(item: Article, passages: int) -> Text:
-    published = f"{(item.published or '')[:10]:10}"
+    published = f"{_when(item.published):10}"
     size = f"  {len(item.text):,} characters, {passages:,} passages"
     source = f" — {item.source}" if item.source else ""
     copy = f", a copy of {item.duplicate_of}" if item.duplicate_of else ""
@@ -198,7 +198,12 @@ def _source(item: Article, start: int) -> str:
 
 
 def _origin(item: Article) -> str:
-    return _safe(", ".join(part for part in (item.title or item.id, item.source, (item.published or "")[:10]) if part))
+    return _safe(", ".join(part for part in (item.title or item.id, item.source, _when(item.published)) if part))
+
+
+def _when(published: str | None) -> str:
+    """A day as it is; an instant with its hour, since the day may be another one where it was written."""
+    return (published or "").replace("T", " ").removesuffix("Z") + (" UTC" if "T" in (published or "") else "")
 
 
 def _sureness(candidate: Candidate) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import re
 from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -71,9 +72,7 @@ class Access:
         if named:
             scope["root_path"] = scope.get("root_path", "") + named[0]
         if not needs_nothing:
-            key = self._admitted(scope["method"], path, headers) if required else None
-            if key is not None:
-                state.update(key_id=key.id, spend=partial(self._limits.spend, key, paid=1))
+            key = self._admitted(scope["method"], path, headers, state) if required else None
             name = named[1] if named else _meant(key)
             seen = () if _API.fullmatch(path) else await self._collections.seen_by(key)
             VISIT.set(Visit(scope.get("root_path", "") if name in seen else "", key, name, seen))
@@ -81,16 +80,15 @@ class Access:
                 state["service"] = await self._service(name, key)
         await self._app(scope, receive, send)
 
-    def _admitted(self, method: str, path: str, headers: Headers) -> Key:
-        """The request's key, one request of its minute spent. Raises Refusal."""
-        key = self._keys.find(_secret(path, headers)) if self._keys else None
+    def _admitted(self, method: str, path: str, headers: Headers, state: dict[str, Any]) -> Key:
+        """The request's key, noted in its state and one request of its minute spent. Raises Refusal."""
+        secret = _secret(path, headers)
+        key = self._keys.find(secret) if self._keys else None
         if key is None:
-            raise Refusal(
-                401,
-                "key_needed",
-                "this needs a key, as the header Authorization: Bearer pq_…; make one with: pullquote keys add NAME",
-                {"WWW-Authenticate": "Bearer"},
-            )
+            wrong = "this key is none that is known here, or was revoked"
+            none = "this needs a key, as the header Authorization: Bearer pq_…; make one with: pullquote keys add NAME"
+            raise Refusal(401, "key_needed", wrong if secret else none, {"WWW-Authenticate": "Bearer"})
+        state.update(key_id=key.id, spend=partial(self._limits.spend, key, paid=1))
         self._limits.spend(key)
         if not key.right.includes(right := needed(method, path)):
             raise Refusal(403, "not_allowed", f"this needs a key with the right {right}; this one has {key.right}")

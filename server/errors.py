@@ -23,6 +23,7 @@ from index.errors import (
     LibraryUnreachable,
     ModelMismatch,
     ModelNotFound,
+    NotFetched,
     PullquoteError,
     UnreadableArticle,
 )
@@ -45,6 +46,7 @@ _PULLQUOTE = {
     PullquoteError: (500, "error"),
     InvalidInput: (422, "invalid_input"),
     UnreadableArticle: (422, "unreadable_article"),
+    NotFetched: (422, "not_fetched"),
     ArticleNotFound: (404, "article_not_found"),
     LibraryBusy: (503, "library_busy"),
     LibraryUnreachable: (503, "library_unreachable"),

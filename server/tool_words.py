@@ -65,7 +65,9 @@ def _other_line(candidate: CandidateJSON) -> str:
 def _place(article: SliceJSON, start: int, end: int) -> str:
     """Like `Bridge shut, Harbour Post, 2023-07-28, article bridge, characters 0 to 11`."""
     names = [_name(name) for name in (article["title"], article["source"], article["published"]) if name]
-    return ", ".join([*names, f"article {article['article']}, characters {start} to {end}"])
+    page = article.get("page")
+    paged = [f"page {page}"] if page else []
+    return ", ".join([*names, *paged, f"article {article['article']}, characters {start} to {end}"])
 
 
 def _name(name: str) -> str:

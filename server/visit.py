@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from index.collection import MAIN
-from server.keys import Key
+from server.keys import Key, Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,10 @@ class Visit:
     key: Key | None = None
     collection: str = MAIN
     collections: tuple[str, ...] = (MAIN,)
+
+    @property
+    def may_write(self) -> bool:
+        return self.key is None or self.key.right.includes(Right.WRITE)
 
 
 _NOBODY = Visit()

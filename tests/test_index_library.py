@@ -142,6 +142,14 @@ class TestAdd:
         add(library, given)
         assert add(library, given) == [("a", UNCHANGED)]
 
+    def test_what_was_only_fetched_again_is_unchanged(self, library: Library, add: Add) -> None:
+        def fetched(when: str, section: str = "news") -> Article:
+            return make_article("The same.", id="page", metadata={"fetched": when, "section": section})
+
+        assert add(library, fetched("2023-07-28")) == [("page", "added")]
+        assert add(library, fetched("2023-07-29")) == [("page", UNCHANGED)]
+        assert add(library, fetched("2023-07-29", "sport")) == [("page", "replaced")]
+
     def test_edited_file_replaces_its_article(self, library: Library, add: Add) -> None:
         before = article(None, "The bridge is shut.", "/news/bridge.txt")
         after = article(None, "The bridge is open.", "/news/bridge.txt")

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
+from zipfile import ZipFile
 
 import pytest
 from fastapi.testclient import TestClient
@@ -515,7 +516,7 @@ def test_add_a_file(tmp_path: Path, name: str, data: bytes, titles: list[str]) -
         ({"text": (None, " ")}, "there is no text; paste one or choose a file"),
         ({"file": ("", b"")}, "there is no text; paste one or choose a file"),
         ({"file": ("a.txt", b"")}, "a.txt: it is empty"),
-        ({"file": ("a.jsonl", b'{"text": "One."}\n{"text": 1}')}, 'a.jsonl, line 2: it has no "text"'),
+        ({"file": ("a.jsonl", b'{"text": 2}\n{"text": 1}')}, 'a.jsonl, line 1: it has no "text"'),
         ({"file": ("a.json", b"[" + b"[]," * 60_000 + b"[]]")}, "more than 100,000 strings, commas"),
         (
             {"file": ("a.json.gz", gzip.compress(bytes(100_000_000)))},
@@ -1002,3 +1003,17 @@ def test_percent(confidence: float, number: str) -> None:
 )
 def test_date_words(published: str, words: str) -> None:
     assert date_words(published) == words
+
+
+def test_what_can_be_read_of_an_archive_is_added_and_the_rest_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "all.zip"
+    with ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "The treaty was signed in 1648.")
+        archive.writestr("b.txt", "")
+    with serving(tmp_path) as client:
+        response = client.post("/articles", files={"file": ("all.zip", file.read_bytes())}, headers=BROWSER)
+        listed = client.get("/v1/articles").json()["total"]
+    assert response.status_code == 200
+    assert "The article is in the library" in read(response).text
+    assert "all.zip!b.txt: it is empty" in read(response).text
+    assert listed == 1

@@ -20,6 +20,7 @@ def citation(quote: str, **fields: Any) -> CitationJSON:
         "sentence_end": 5 + len(quote),
         "text_sha256": "0" * 64,
         "link": None,
+        "copies": [],
         **fields,
     }
     return made  # type: ignore[return-value]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData, UploadFile
 
 from index.article import Article
-from index.errors import InvalidInput
+from index.errors import InvalidInput, UnreadableArticle
 from index.formats import FORMATS, format_of, read
 from index.formats.parsing import Limits
 from server import articles, questions
@@ -93,11 +93,11 @@ async def add_articles(request: Request, service: ServiceOf) -> Response:
         file = form.get("file")
         if isinstance(file, UploadFile) and file.filename:
             with _FILES.place():
-                records = await service.reads.run(_records, await file.read(), file.filename)
+                records, unread = await service.reads.run(_records, await file.read(), file.filename)
         else:
-            records = [_record({name: _typed(form, name) or None for name in _FIELDS})]
+            records, unread = [_record({name: _typed(form, name) or None for name in _FIELDS})], []
     results = (await articles.add_articles(records, service))["results"]
-    return page("added.html.jinja", added=list(zip(records, results, strict=True)))
+    return page("added.html.jinja", added=list(zip(records, results, strict=True)), unread=unread)
 
 
 @router.get("/remove")
@@ -116,21 +116,26 @@ async def remove_article(request: Request, service: ServiceOf) -> Response:
     return page("removed.html.jinja", article=article)
 
 
-def _records(data: bytes, name: str) -> list[Record]:
-    """The articles of a file. Raises UnreadableArticle for the first that cannot be read: then nothing is added."""
+def _records(data: bytes, name: str) -> tuple[list[Record], list[str]]:
+    """The articles of a file, and what was wrong with those that could not be read. Raises UnreadableArticle where none
+    could."""
     format = format_of(name, data)
     if format.module in ("records", "lines"):
         check_tokens(data)
     records: list[Record] = []
+    unread: list[UnreadableArticle] = []
     for item in read(data, name, format, _LIMITS):
         if not isinstance(item, Article):
-            raise item
+            unread.append(item)
+            continue
         if len(records) == MAX_RECORDS:
             raise InvalidInput(
                 f"{name} has more than {MAX_RECORDS:,} articles; send it in parts, or use: pullquote add"
             )
         records.append(_record(_fields(item)))
-    return records
+    if unread and not records:
+        raise unread[0]
+    return records, [str(error) for error in unread]
 
 
 def _fields(article: Article) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from server import errors
 from server.pages.ask import asked_of
 from server.pages.render import page
 
-_HEADINGS = {
+_HEADINGS: dict[int | str, str] = {
+    "too_many_requests": "That was often enough for now",
     403: "This was not taken",
     404: "There is nothing here",
     413: "This is too large",
@@ -33,12 +34,13 @@ def response_to(scope: Scope, error: Exception) -> Response:
     here = "/" + percent_encode(scope["path"]).lstrip("/") + (f"?{query}" if query else "")
     if told.status_code == 401:
         return page("key.html.jinja", 401, next=here if scope["method"] == "GET" else "/", refused=False)
+    said = json.loads(bytes(told.body))["error"]
     return page(
         "error.html.jinja",
         told.status_code,
         {name: value for name, value in told.headers.items() if not name.startswith("content-")},
-        heading=_HEADINGS.get(told.status_code, _HEADING),
-        message=json.loads(bytes(told.body))["error"]["message"],
+        heading=_HEADINGS.get(said["code"]) or _HEADINGS.get(told.status_code, _HEADING),
+        message=said["message"],
         retry_seconds=told.headers.get("Retry-After"),
         again=here if scope["method"] == "GET" and told.headers.get("Retry-After") else None,
         asked=asked_of(query) if below == "/" else None,
