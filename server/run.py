@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
@@ -38,12 +39,12 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[
     `load` is called once, on the inference thread, while the port is open already: until it returns, what needs that
     thread is refused (503). What it raises ends the server, and is raised here.
 
-    Raises InvalidInput where `host` is not this machine's own and the app needs no keys. Ends the process with a
-    message where the port is taken.
+    Raises InvalidInput where `host` is not this machine's own and the app needs no keys, or the port is taken.
     """
     keys: KeyFile | None = app.state.keys
     if not is_loopback(host) and not (keys and keys.always):
         raise InvalidInput(f"{host} may be reached from other machines, and anyone there could remove articles")
+    check_address(host, port)
     config = uvicorn.Config(
         app,
         host=host,
@@ -66,6 +67,19 @@ def run(app: FastAPI, host: str = "127.0.0.1", port: int = 8000, load: Callable[
         Server(config, app.state.collections.main, load).run()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises InvalidInput where nothing can listen there, which uvicorn would end the process for."""
+    try:
+        [*_, (family, kind, protocol, _, address)] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        raise InvalidInput(
+            f"nothing can listen at port {port} of {host}: {error.strerror}; choose another with --port"
+        ) from None
 
 
 def allow_open_files() -> None:

@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,15 @@ def test_this_machine_is_served(library: Library, monkeypatch: pytest.MonkeyPatc
     assert config.app.title == "Pullquote"
     assert config.server_header is False
     assert config.http is Connection
+
+
+def test_a_port_that_is_taken(library: Library) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidInput, match=f"at port {port} of 127.0.0.1: Address already in use"):
+            run(create_app(quoting(library), library), port=port)
 
 
 def test_while_loading_nothing_is_answered_that_needs_the_models(visited: Visited) -> None:
