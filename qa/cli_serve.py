@@ -10,8 +10,9 @@ import typer
 
 from index.collection import collection_path
 from index.errors import InvalidInput
-from index.library import AnyLibrary
+from index.library import DATABASE, AnyLibrary
 from index.milvus_address import milvus_address
+from qa import cli_show as show
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.cli_keys import key_file
 from qa.cli_options import (
@@ -22,6 +23,7 @@ from qa.cli_options import (
     WholeLibraryOption,
     embedder_for,
     embedders,
+    err,
     names_of_collections,
     open_articles,
 )
@@ -77,6 +79,10 @@ def serve(
             calibration = calibration_for(found, folder)
             return load(found, one, calibration), found, calibration.hits
 
+        if not remote and not (library / DATABASE).is_file():
+            err.print(
+                show.safe(f"there was no library at {library}: a new one is made, which is empty"), soft_wrap=True
+            )
         ask, main, hits = opened(library)
         names = partial(names_of_collections, library)
         shelf = Shelf(Remembered(names) if remote else names, lambda name: opened(collection_path(library, name)))
