@@ -22,6 +22,10 @@ _COLUMNS = ("question", "answers", "article", "start", "tags", "date", "answerab
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+_MAX_CELL_CHARACTERS = 131_072
+"""What is longer is no question or answer, but a quotation mark that was never closed."""
+
+
 def read_fields(path: Path) -> Iterator[Item]:
     """Raises InvalidInput where the file cannot be read or is no text."""
     try:
@@ -121,6 +125,7 @@ def _table(text: str, delimiter: str, file: str) -> Iterator[Item]:
 
 def _rows(text: str, delimiter: str, file: str) -> Iterator[tuple[str, list[str] | InvalidInput]]:
     """The cells of each row that is not empty, and the line at which it begins."""
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)  # whatever was read before in this process
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         where = f"{file}, line {rows.line_num + 1}"

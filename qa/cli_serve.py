@@ -12,7 +12,6 @@ from index.collection import collection_path
 from index.errors import InvalidInput
 from index.library import DATABASE, AnyLibrary
 from index.milvus_address import milvus_address
-from qa import cli_show as show
 from qa.answer import Ask, load, warm_up_reader, warm_up_search
 from qa.cli_keys import key_file
 from qa.cli_options import (
@@ -23,7 +22,6 @@ from qa.cli_options import (
     WholeLibraryOption,
     embedder_for,
     embedders,
-    err,
     names_of_collections,
     open_articles,
 )
@@ -62,7 +60,7 @@ def serve(
     from server.access import is_loopback  # here, so that other commands do not wait for a web framework
     from server.app import create_app
     from server.collections import Remembered, Shelf
-    from server.log import logging_to
+    from server.log import logging_to, write_state
     from server.run import run
 
     public, remote = not is_loopback(host), milvus_address(library) is not None
@@ -79,10 +77,7 @@ def serve(
             calibration = calibration_for(found, folder)
             return load(found, one, calibration), found, calibration.hits
 
-        if not remote and not (library / DATABASE).is_file():
-            err.print(
-                show.safe(f"there was no library at {library}: a new one is made, which is empty"), soft_wrap=True
-            )
+        new = not remote and not (library / DATABASE).is_file()
         ask, main, hits = opened(library)
         names = partial(names_of_collections, library)
         shelf = Shelf(Remembered(names) if remote else names, lambda name: opened(collection_path(library, name)))
@@ -93,4 +88,6 @@ def serve(
             warm_up_reader(one)
 
         with logging_to(sys.stderr, log_format, log_questions):
+            if new:
+                write_state("there was no library, and an empty one was made", library=str(library))
             run(app, host, port, warm_up)

@@ -292,7 +292,7 @@ def test_compact_leaves_no_removed_feedback(said: dict[int, Feedback | None], li
 def test_earlier_version_has_none(library_path: Path, filled: Library, embedder: Embedder) -> None:
     filled.settle()
     filled.close()
-    damage(library_path, "DROP TABLE feedback; PRAGMA user_version = 2")
+    damage(library_path, "DROP TABLE feedback; DROP TABLE trait; DROP TABLE band; PRAGMA user_version = 2")
     [finding] = check(library_path, embedder).findings
     assert (finding.check, finding.message) == ("migration", "the schema is of version 2")
     assert repair(library_path, embedder).findings == ()

@@ -36,13 +36,13 @@ def served(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_the_log_is_json_without_questions(served: Run) -> None:
     done = served("serve")
     assert (done.code, done.out) == (0, "")
-    line = json.loads(done.err)
+    line = json.loads(done.err.splitlines()[-1])
     assert line["event"] == "request"
     assert "asked" not in line
 
 
 def test_questions_are_logged_where_wanted(served: Run) -> None:
-    line = json.loads(served("serve", "--log-questions").err)
+    line = json.loads(served("serve", "--log-questions").err.splitlines()[-1])
     assert line["asked"] == [{"question": "Who?", "confidence": 0.5, "reason": None}]
 
 
