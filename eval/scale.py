@@ -15,8 +15,8 @@ QUANTILE = 0.99
 WITHIN_SECONDS = 1.0
 """A person does not wait longer without wondering."""
 
-_LEAST_SIMULATED = 50_000
-"""Questions of a run, which lasts a minute at least: it should have had a burst, and its quiet."""
+_LEAST_SIMULATED, _LEAST_SECONDS = 50_000, 300.0
+"""Of a run: with almost too few replicas a queue grows slowly, and there should be several bursts and their quiet."""
 
 _BURST_EVERY, _BURST_LASTS = 60.0, 10.0
 """Seconds. In a burst three times as many questions come as between them."""
@@ -97,7 +97,7 @@ def quantile(rate: float, service: Sequence[float], replicas: int, *, bursty: bo
     """Seconds within which 99 of 100 questions are answered, at `rate` questions a second."""
     rng = random.Random(seed)
     process = bursts if bursty else steady
-    count = max(_LEAST_SIMULATED, int(rate * _BURST_EVERY))
+    count = max(_LEAST_SIMULATED, int(rate * _LEAST_SECONDS))
     arrivals = list(islice(process(rate, rng), count))
     return float(np.quantile(waits(arrivals, service, replicas, rng), QUANTILE))
 
@@ -107,7 +107,7 @@ def replicas_for(rate: float, service: Sequence[float], *, bursty: bool = False)
     one of a hundred takes longer alone."""
     if float(np.quantile(service, QUANTILE)) >= WITHIN_SECONDS:
         return None
-    least = max(1, int(rate * float(np.mean(service))))
+    least = int(rate * float(np.mean(service))) + 1  # with fewer the queue would grow for ever
     most = least
     while quantile(rate, service, most, bursty=bursty) > WITHIN_SECONDS:
         least, most = most + 1, 2 * most

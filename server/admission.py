@@ -102,12 +102,16 @@ class Queue:
         if self.door is not Door.OPEN:
             raise self.door.refusal
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one request. Raises Refusal at once where none is free (429) or nobody is let in (503)."""
+    def check_room(self) -> None:
+        """Raises Refusal where no place is free (429) or nobody is let in (503)."""
         self.check()
         if self._free == 0:
             raise Refusal(429, "overloaded", "too many requests are waiting; send this again in a second")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one request. Raises Refusal at once, as `check_room` does."""
+        self.check_room()
         self._free -= 1
         try:
             yield

@@ -89,6 +89,7 @@ def create_app(
         # Not `include_router`, whose wrapping hides which methods a path takes.
         routes=[
             *questions.router.routes,
+            *questions.unqueued.routes,
             *feedback.router.routes,
             *articles.router.routes,
             *collections_router.routes,

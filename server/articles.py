@@ -10,7 +10,7 @@ from index.article import Article
 from index.errors import InvalidInput, UnreadableArticle
 from index.library import AnyLibrary, Outcome
 from qa.wire import ArticleJSON, article_json, article_summary_json
-from server.body import JSONRoute
+from server.body import QueuedRoute
 from server.errors import declared
 from server.responses import AdditionsJSON, ArticlesJSON
 from server.service import ServiceOf
@@ -21,7 +21,7 @@ TURN_CHARACTERS = 30_000
 
 Id = Annotated[str, Path(description="The article's id, percent-encoded; it may hold slashes.")]
 
-router = APIRouter(route_class=JSONRoute, tags=["articles"])
+router = APIRouter(route_class=QueuedRoute, tags=["articles"])
 
 
 @router.post("/v1/articles", summary="Add articles", responses=declared(408, 413, 415, 422, 500, 503, 507))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Coroutine
 from itertools import islice
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -30,6 +30,8 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]', re.DOTALL)
 class JSONRoute(APIRoute):
     """A route that takes JSON only, as this module reads it."""
 
+    queued: ClassVar[bool] = False
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
@@ -40,9 +42,20 @@ class JSONRoute(APIRoute):
                 raise Refusal(
                     415, "unsupported_media_type", "send JSON, with the header Content-Type: application/json"
                 )
-            return await handle(_JSONRequest(request.scope, request.receive))
+            taken = _JSONRequest(request.scope, request.receive)
+            if self.queued:
+                await taken.body()
+                service_of(taken).queue.check_room()
+            return await handle(taken)
 
         return handle_json
+
+
+class QueuedRoute(JSONRoute):
+    """A route that takes a place in the queue. Where there is none, the body is not looked at: in an overload, refusing
+    is most of the work."""
+
+    queued = True
 
 
 class _JSONRequest(Request):

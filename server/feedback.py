@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from index.feedback import make_feedback
-from server.body import JSONRoute
+from server.body import QueuedRoute
 from server.errors import declared
 from server.responses import GivenJSON
 from server.service import ServiceOf
 from server.wire import FeedbackBody
 
-router = APIRouter(route_class=JSONRoute, tags=["questions"])
+router = APIRouter(route_class=QueuedRoute, tags=["questions"])
 
 
 @router.post(

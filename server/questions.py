@@ -15,7 +15,7 @@ from index.filter import Filter
 from index.library import AnyLibrary, check_question
 from qa.answer import Ask, Question
 from qa.wire import AnswerJSON, VerificationJSON, answer_json, hit_json, verification_json
-from server.body import JSONRoute
+from server.body import JSONRoute, QueuedRoute
 from server.entry import note_answer
 from server.errors import declared, error_json
 from server.responses import AnswersJSON, ErrorJSON, SearchJSON
@@ -31,7 +31,8 @@ long for what it has begun."""
 _LEAST_BUDGET_MS = 0.001
 """What is left to a question whose turn comes just in time; a budget is more than 0."""
 
-router = APIRouter(route_class=JSONRoute, tags=["questions"])
+router = APIRouter(route_class=QueuedRoute, tags=["questions"])
+unqueued = APIRouter(route_class=JSONRoute, tags=["questions"])
 
 
 _AS_LINES = {
@@ -97,7 +98,7 @@ async def search(body: SearchBody, service: ServiceOf) -> SearchJSON:
         return await service.inference.run(_hits, service.library, body.question, body.k, body.made_filter())
 
 
-@router.post("/v1/verify", summary="Check a citation", responses=declared(408, 413, 415, 422, 500))
+@unqueued.post("/v1/verify", summary="Check a citation", responses=declared(408, 413, 415, 422, 500))
 async def verify(body: CitationBody, service: ServiceOf) -> VerificationJSON:
     """Whether a quote still stands at its place: valid, stale (the article is there, the quote is not at its place or
     the text has changed) or unknown (the article is not in the library).

@@ -76,9 +76,14 @@ def test_whatever_is_too_much_is_refused_at_once(tmp_path: Path) -> None:
     assert after.json()["results"][0]["outcome"] == "added"
 
 
-def test_a_bad_question_takes_no_place(tmp_path: Path) -> None:
-    with reading(tmp_path, waiting=0) as (client, _):
+def test_where_there_is_no_place_a_body_is_not_looked_at(tmp_path: Path) -> None:
+    with serving(tmp_path, TREATY, waiting=0) as client:
+        queue = client.app.state.collections.main.queue
+        with queue.place():
+            refused = [client.post(path, json={"question": " "}).status_code for path in ("/v1/ask", "/v1/verify")]
+        assert refused == [429, 422]  # checking a citation takes no place
         assert client.post("/v1/ask", json={"question": " "}).status_code == 422
+        assert queue.empty
 
 
 def test_a_request_that_may_wait_is_answered_after_the_one_before(tmp_path: Path) -> None:
