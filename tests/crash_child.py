@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,8 +18,10 @@ import apsw
 import faiss
 
 from index.article import Article, make_article
+from index.duplicates import bands, shingles
 from index.embed import Embedder, load_embedder
 from index.errors import PullquoteError
+from index.language import language_of
 from index.library import DATABASE, Library, Outcome
 from index.store import Store
 from tests.conftest import ToyEmbedder
@@ -295,7 +297,10 @@ class Task:
 def work(task: Task) -> None:
     journal = Journal(Path(task.journal))
     embedder = load_embedder() if task.real else ToyEmbedder()
-    embedder.encode([COMMON])  # which loads a model, so that it is not loaded when the time begins
+    embedder.encode([COMMON])  # each loads something, so that it is not loaded when the time begins
+    with suppress(PullquoteError):  # where the disk is full, it is to be found out later
+        language_of(COMMON, {})
+    bands(shingles(COMMON))
     if task.planted is not None:
         PLANTED[task.planted](setattr)
     if task.point is not None:
