@@ -8,7 +8,6 @@ from itertools import islice
 
 import numpy as np
 
-GIGABYTE = 1e9
 _DAY = 86_400.0
 
 QUANTILE = 0.99
@@ -28,7 +27,7 @@ _BURST_FACTOR = 3.0
 class Units:
     """What one passage and one question cost on one machine. Bytes are of a passage: of the database with its text and
     vector, of the two indexes on disk, and of what is in memory to search. `seconds_to_answer` are those of questions
-    asked one after the other, the search left out; `seconds_to_search` that of a search among a million."""
+    asked one after the other."""
 
     passages_per_second: float
     database_bytes: float

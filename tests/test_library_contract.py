@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from socket import socket
 
 import pytest
 from conftest import Add, ToyEmbedder
@@ -40,6 +39,7 @@ from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
 from index.milvus_client import Milvus
 from index.milvus_doctor import check_milvus
+from tests.served import free_port
 
 ADDED, REPLACED, UNCHANGED = Outcome.ADDED, Outcome.REPLACED, Outcome.UNCHANGED
 CLUSTER = os.environ.get("PULLQUOTE_TEST_MILVUS")
@@ -50,13 +50,6 @@ LONG = "Ä line with 😀, \"quotes\", 'quotes', \\ and {braces}. " * 4_000
 """More than three strings of Milvus hold."""
 
 Opened = Callable[..., AnyLibrary]
-
-
-def free_port() -> int:
-    with closing(socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Server:
