@@ -4,12 +4,13 @@ import json
 import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -28,8 +29,17 @@ from qa.reader import load_reader, reader_folder
 _BY_SIGNAL = 128
 """An exit code is this and the signal's number."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_UNBROKEN = 100_000
+"""Columns of what is no terminal: another program wants lines whole, and a link in two halves leads nowhere."""
+
+
+def _columns(stream: TextIO) -> int | None:
+    """None where rich knows better: in a terminal, or where COLUMNS says."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else _UNBROKEN
+
+
+out = Console(highlight=False, width=_columns(sys.stdout))
+err = Console(stderr=True, highlight=False, width=_columns(sys.stderr))
 
 _LIBRARY_HELP = "The library: its directory, NAME.milvus (Milvus Lite) or milvus://HOST:PORT/NAME (a Milvus server)."
 _TOKEN = "PULLQUOTE_MILVUS_TOKEN"

@@ -183,7 +183,7 @@ def _named(copies: Sequence[str]) -> str:
 
 
 def _indented(text: Text, columns: int) -> Padding:
-    return Padding(text, (0, 0, 0, columns))
+    return Padding(text, (0, 0, 0, columns), expand=False)
 
 
 def _titles(candidate: Candidate) -> str:

@@ -357,6 +357,16 @@ def test_ask(filled: Run) -> None:
     ]
 
 
+def test_lines_are_whole_where_no_terminal_shows_them(run: Run, files: Path) -> None:
+    sentence = f"Castle FC won {'the chess cup and ' * 20}a ham."
+    cup = {"id": "cup", "title": "Chess " * 30, "text": sentence, "url": "https://c.example/" + "1" * 90}
+    (files / "cup.jsonl").write_text(json.dumps(cup) + "\n")
+    run("add", str(files / "cup.jsonl"))
+    lines = run("ask", "Who won the chess cup?").out.splitlines()
+    assert f"    {sentence}" in lines
+    assert f"      {cup['url']}#:~:text=Castle%20FC" in lines
+
+
 def test_ask_and_search_name_the_page(run: Run, files: Path) -> None:
     chess = {"id": "cup", "title": "Chess cup", "text": "Castle FC won the chess cup.", "pages": {"0": "iv", "10": "v"}}
     (files / "cup.jsonl").write_text(json.dumps(chess) + "\n")
