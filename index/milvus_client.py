@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ _AT_ONCE = 1_000
 
 _SENT_BYTES = 16_000_000
 """Sent in one request: a server takes 64 MB."""
+
+_NOT_LOADED = 101
+"""The code of Milvus's error where a collection is not in memory."""
 
 for _name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # their errors are raised as well, and told once
@@ -94,10 +98,14 @@ class Milvus:
                     self._client.create_index(collection, one, sync=False, timeout=_ANSWERING_SECONDS)
             self._client.load_collection(collection, timeout=_ANSWERING_SECONDS)
 
-    def load(self, collection: str) -> None:
-        """Make a collection ready that is there."""
+    def load(self, collection: str, indexes: Sequence[str]) -> bool:
+        """Make a collection ready, if it is there with these indexes: the making of one may have been interrupted."""
         with self._understood():
+            there = self._client.has_collection(collection, timeout=_ANSWERING_SECONDS)
+            if not there or not set(indexes) <= set(self._client.list_indexes(collection)):
+                return False
             self._client.load_collection(collection, timeout=_ANSWERING_SECONDS)
+            return True
 
     def upsert(self, collection: str, rows: Sequence[Row], bytes_each: int) -> None:
         """Write rows over those of the same keys; what fits into one request, and so a single row, is seen as one."""
@@ -116,16 +124,16 @@ class Milvus:
     def get(self, collection: str, keys: Sequence[str], fields: list[str], at_once: int = _AT_ONCE) -> Iterator[Row]:
         """The rows that are there, in no order; so many are asked for in one request."""
         for start in range(0, len(keys), at_once):
-            with self._understood():
-                ids = list(keys[start : start + at_once])
-                yield from self._client.query(collection, ids=ids, output_fields=fields, timeout=_ANSWERING_SECONDS)
+            ids = list(keys[start : start + at_once])
+            yield from self._asked(
+                collection, partial(self._client.query, ids=ids, output_fields=fields, timeout=_ANSWERING_SECONDS)
+            )
 
     def rows(self, collection: str, filter: str, fields: list[str]) -> Iterator[Row]:
         """All rows that the filter lets through, by key."""
+        ask = partial(self._client.query_iterator, batch_size=_AT_ONCE, filter=filter, output_fields=fields)
+        pages = self._asked(collection, partial(ask, timeout=_ANSWERING_SECONDS))
         with self._understood():
-            pages = self._client.query_iterator(
-                collection, batch_size=_AT_ONCE, filter=filter, output_fields=fields, timeout=_ANSWERING_SECONDS
-            )
             try:
                 while page := pages.next():
                     yield from page
@@ -133,33 +141,43 @@ class Milvus:
                 pages.close()
 
     def count(self, collection: str, filter: str = "") -> int:
-        with self._understood():
-            found = self._client.query(
-                collection, filter=filter, output_fields=["count(*)"], timeout=_ANSWERING_SECONDS
-            )
+        ask = partial(self._client.query, filter=filter, output_fields=["count(*)"], timeout=_ANSWERING_SECONDS)
+        found = self._asked(collection, ask)
         return int(found[0]["count(*)"])
 
     def search(
         self, collection: str, query: list[float] | str, field: str, k: int, filter: str, how: dict[str, object]
     ) -> list[tuple[str, float]]:
         """The k best rows' keys and scores, in Milvus's order."""
-        with self._understood():
-            [hits] = self._client.search(
-                collection,
-                [query],
-                anns_field=field,
-                limit=k,
-                filter=filter,
-                search_params={"params": how},
-                output_fields=["key"],
-                timeout=_ANSWERING_SECONDS,
-            )
+        ask = partial(
+            self._client.search,
+            data=[query],
+            anns_field=field,
+            limit=k,
+            filter=filter,
+            search_params={"params": how},
+            output_fields=["key"],
+            timeout=_ANSWERING_SECONDS,
+        )
+        [hits] = self._asked(collection, ask)
         return [(hit["key"], float(hit["distance"])) for hit in hits]
 
     def flush(self, collection: str) -> None:
         """Have what is in the log written to where it stays."""
         with self._understood():
             self._client.flush(collection, timeout=_ANSWERING_SECONDS)
+
+    def _asked(self, collection: str, ask: Callable[[str], Any]) -> Any:
+        """What a collection answers. One that the server has let go of meanwhile, as Milvus Lite's does when it is
+        started anew, is loaded first."""
+        with self._understood():
+            try:
+                return ask(collection)
+            except MilvusException as error:
+                if error.code != _NOT_LOADED:
+                    raise
+            self._client.load_collection(collection, timeout=_ANSWERING_SECONDS)
+            return ask(collection)
 
     @contextmanager
     def _understood(self) -> Iterator[None]:

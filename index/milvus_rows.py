@@ -33,6 +33,9 @@ QUESTION_WEIGHT = 10
 _NOTHING = [0.0, 0.0]
 """The vector of rows that have none: Milvus wants one of every row."""
 
+PASSAGE_INDEXES = ("vector", "words")
+"""Without which passages are not searched."""
+
 _NEIGHBOURS = {"M": 32, "efConstruction": 200}
 _BM25 = {"bm25_k1": 1.2, "bm25_b": 0.75}
 """As tantivy has them."""
@@ -182,7 +185,7 @@ def moment_of(version: str) -> int:
 
 
 def digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_DIGITS]
 
 
 def _coded(field: str, term: str) -> str:

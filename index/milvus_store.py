@@ -20,6 +20,7 @@ from index.feedback import Feedback, feedback_of, feedback_row
 from index.lexical import Terms
 from index.milvus_client import STRING_BYTES, Milvus, Row
 from index.milvus_rows import (
+    PASSAGE_INDEXES,
     RANDOM_DIGITS,
     VERSION_DIGITS,
     ArticleRow,
@@ -159,9 +160,7 @@ class MilvusStore:
     @property
     def searchable(self) -> bool:
         """Whether there are passages, or were any."""
-        if not self._searchable and self._milvus.has(self.passage_rows):
-            self._milvus.load(self.passage_rows)
-            self._searchable = True
+        self._searchable = self._searchable or self._milvus.load(self.passage_rows, PASSAGE_INDEXES)
         return self._searchable
 
     def passages(self, keys: Iterable[int]) -> dict[int, Passage]:

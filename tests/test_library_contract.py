@@ -93,6 +93,17 @@ def place(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
         yield tmp_path / ("articles.milvus" if kind == "lite" else "library")
 
 
+def when_it_answers(ask: Callable[[], object]) -> None:
+    """Returns once a server that was started anew is found: gRPC looks for it at intervals of its own."""
+    while True:
+        try:
+            ask()
+            return
+        except LibraryUnreachable as error:
+            if "Fail connecting" not in str(error):
+                raise
+
+
 def forget(place: Path, name: str) -> None:
     """Drop all collections whose names begin so."""
     address = milvus_address(place)
@@ -305,6 +316,7 @@ class TestSearch:
             (Filter(until="2023-07-28"), ["bridge", "chess"]),
             (Filter(since="2023-01-01", until="2023-12-31", sources=frozenset({"Harbour Post"})), ["bridge"]),
             (Filter(sources=frozenset({"\" or '"})), []),
+            (Filter(sources=frozenset({"\udcff"}), articles=frozenset({"\udcff"})), []),
         ],
     )
     def test_filters(self, full: AnyLibrary, filter: Filter, expected: list[str]) -> None:
@@ -480,6 +492,31 @@ class TestNeverHalf:
         assert add(full, articles[1]) == [("chess", ADDED)]
         assert full.article("chess") == articles[1]
 
+    @pytest.mark.parametrize("made", [0, 1])
+    def test_collection_of_passages_made_in_part(
+        self, library: AnyLibrary, add: Add, opened: Opened, made: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A server does not load one that lacks an index."""
+        create = MilvusClient.create_index
+        done = count()
+
+        def limited(client: MilvusClient, *arguments: object, **named: object) -> None:
+            if next(done) >= made:
+                raise Interrupted
+            create(client, *arguments, **named)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MilvusClient, "create_index", limited)
+            with pytest.raises(Interrupted):
+                add(library, make_article("Chess.", id="a"))
+        other = opened()
+        assert isinstance(other, MilvusLibrary)
+        assert other.search("chess") == []
+        assert add(other, make_article("Chess.", id="a")) == [("a", ADDED)]
+        assert found(other, "chess") == ["a"]
+        indexes = other.store._milvus._client.list_indexes(other.store.passage_rows)
+        assert sorted(indexes) == ["vector", "words"]
+
 
 @milvus
 class TestDoctor:
@@ -543,6 +580,21 @@ def test_what_was_acknowledged_survives_the_kill_of_the_server(tmp_path: Path, a
         assert ids(library) == ["long", "castle"]
         assert library.article("long") == long
         assert found(library, "Who won, Castle?")[0] == "castle"
+    server.kill()
+
+
+def test_server_that_was_started_anew_is_used_again(tmp_path: Path, add: Add) -> None:
+    server = Server(tmp_path / "server")
+    with open_at(Path(f"milvus://127.0.0.1:{server.port}/anew"), ToyEmbedder(), create=True) as library:
+        add(library, make_article("Castle won the chess cup.", id="chess"))
+        server.kill()
+        with pytest.raises(LibraryUnreachable, match="is the server there"):
+            library.article("chess")
+        server.start()
+        when_it_answers(lambda: library.article("chess"))
+        assert found(library) == ["chess"]
+        assert add(library, make_article("Nobody won.", id="chess")) == [("chess", REPLACED)]
+        assert library.counts() == (1, 1)
     server.kill()
 
 
