@@ -20,6 +20,8 @@ _LOOKED_AT = 4
 
 def collections_in(address: MilvusAddress, token: str | None = None) -> list[str]:
     """The names of the collections of a library, the main one left out. Raises LibraryBusy, LibraryUnreachable."""
+    if address.folder is not None and not address.folder.is_dir():
+        return []
     milvus = Milvus(address, token)
     try:
         return library_names(milvus, f"{address.name}__{FOLDER}__")
@@ -43,7 +45,8 @@ class MilvusLibrary(AnyLibrary):
     ) -> None:
         """Open the library, or with `create` make one where there is none.
 
-        Raises LibraryNotFound, LibraryBusy, LibraryUnreachable, ModelMismatch where it was built with another embedder.
+        Raises LibraryNotFound, LibraryBusy, LibraryNotWritable, LibraryUnreachable, ModelMismatch where it was built
+        with another embedder.
         """
         where = address.where
         if address.folder is not None and not create and not address.folder.is_dir():

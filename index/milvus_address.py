@@ -1,9 +1,12 @@
 """Where a library in Milvus is: on a server, or in a folder of Milvus Lite."""
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from index.errors import InvalidInput
 
@@ -11,6 +14,9 @@ _SCHEMES = {"milvus:": "http", "milvus+tls:": "https"}
 _ENDING = ".milvus"
 _DEFAULT_NAME = "library"
 _NAMEABLE = re.compile("[A-Za-z0-9_]+")
+_MAX_NAME = 240
+"""Milvus takes 255 characters, of which we need some for ourselves."""
+
 _FORM = "write it like milvus://HOST:19530/NAME"
 
 
@@ -30,7 +36,7 @@ def milvus_address(library: Path) -> MilvusAddress | None:
     keeps one slash), or a folder whose name ends in `.milvus`; None where it is a directory of ours. Below either
     there may be more: a library of its own each.
 
-    Raises InvalidInput where a server's is not whole.
+    Raises InvalidInput where a server's is not whole, or a name too long.
     """
     parts = library.parts
     if parts and parts[0] in _SCHEMES:
@@ -39,19 +45,38 @@ def milvus_address(library: Path) -> MilvusAddress | None:
         names = [name for name in names if name]
         if not names:
             raise InvalidInput(f"{where} names no library; {_FORM}")
-        return MilvusAddress(where, _name(names), uri=f"{_SCHEMES[scheme]}://{host}")
+        if not _has_port(host):
+            raise InvalidInput(f"{where} has no port that there is; {_FORM}")
+        return MilvusAddress(where, _name(where, names), uri=f"{_SCHEMES[scheme]}://{host}")
     for place, part in enumerate(parts):
         if part.endswith(_ENDING) and part != _ENDING:
-            return MilvusAddress(str(library), _name(parts[place + 1 :]), folder=Path(*parts[: place + 1]))
+            return MilvusAddress(
+                str(library), _name(str(library), parts[place + 1 :]), folder=Path(*parts[: place + 1])
+            )
     return None
 
 
-def _name(names: tuple[str, ...] | list[str]) -> str:
-    """One name of letters, digits and _, which is all that Milvus takes; what has others ends in a part of its hash."""
-    return "__".join(map(_nameable, names)) or _DEFAULT_NAME
+def _has_port(host: str) -> bool:
+    """Whether the port is a number there is, or left to Milvus."""
+    with suppress(ValueError):
+        return urlsplit(f"//{host}").port != 0
+    return False
+
+
+def _name(where: str, names: Sequence[str]) -> str:
+    """One name of letters, digits and _, which is all that Milvus takes, and no digit first; what has others ends in a
+    part of its hash. Raises InvalidInput where it is too long."""
+    parts = [_nameable(name) for name in names] or [_DEFAULT_NAME]
+    if parts[0][0].isdigit():
+        parts[0] = f"_{_hashed(names[0])}"
+    if len(name := "__".join(parts)) > _MAX_NAME:
+        raise InvalidInput(f"the name of {where} is too long for Milvus; shorten it")
+    return name
 
 
 def _nameable(name: str) -> str:
-    if _NAMEABLE.fullmatch(name):
-        return name
+    return name if _NAMEABLE.fullmatch(name) else _hashed(name)
+
+
+def _hashed(name: str) -> str:
     return f"{re.sub('[^A-Za-z0-9]', '_', name)}_{sha256(name.encode(errors='replace')).hexdigest()[:8]}"

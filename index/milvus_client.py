@@ -13,7 +13,7 @@ import grpc
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 from pymilvus.milvus_client.index import IndexParams
 
-from index.errors import LibraryBusy, LibraryUnreachable
+from index.errors import LibraryBusy, LibraryNotWritable, LibraryUnreachable
 from index.milvus_address import MilvusAddress
 
 Row = dict[str, Any]
@@ -199,7 +199,7 @@ class Milvus:
 
 
 def _start_lite(address: MilvusAddress) -> str:
-    """The URI of the folder's server, which its users in this process share. Raises LibraryBusy."""
+    """The URI of the folder's server, which its users in this process share. Raises LibraryBusy, LibraryNotWritable."""
     from milvus_lite.adapter.grpc.server import start_server_in_thread  # which whoever has a server need not wait for
     from milvus_lite.exceptions import DataDirLockedError
 
@@ -214,6 +214,8 @@ def _start_lite(address: MilvusAddress) -> str:
                     f"{address.where} is in use by another process, and Milvus Lite lets in one; "
                     "try again when it is done, or run: milvus-lite server"
                 ) from None
+            except OSError as error:
+                raise LibraryNotWritable(f"no library can be made at {address.where}: {error.strerror}") from None
 
             def stop() -> None:
                 server.stop(grace=1.0).wait()

@@ -27,6 +27,7 @@ from index.errors import (
     InvalidInput,
     LibraryBusy,
     LibraryNotFound,
+    LibraryNotWritable,
     LibraryUnreachable,
     ModelMismatch,
     PullquoteError,
@@ -39,6 +40,7 @@ from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
 from index.milvus_client import Milvus
 from index.milvus_doctor import check_milvus
+from index.opening import collections_at
 from tests.served import free_port
 
 ADDED, REPLACED, UNCHANGED = Outcome.ADDED, Outcome.REPLACED, Outcome.UNCHANGED
@@ -617,12 +619,43 @@ def test_address_without_a_name(text: str) -> None:
         milvus_address(Path(text))
 
 
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "0"])
+def test_address_with_a_port_that_is_none(port: str) -> None:
+    with pytest.raises(InvalidInput, match=f"milvus://host:{port}/name has no port that there is; write it like"):
+        milvus_address(Path(f"milvus://host:{port}/name"))
+
+
+def test_address_with_a_name_that_is_too_long() -> None:
+    folder = Path("a.milvus")
+    longest = folder / ("a" * 240)
+    assert milvus_address(longest) is not None
+    with pytest.raises(InvalidInput, match=r"the name of .* is too long for Milvus; shorten it"):
+        milvus_address(longest / "collections")
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("a.milvus", "File exists"), ("a.milvus/b", "File exists"), ("file/a.milvus", "Not a directory")],
+)
+def test_folder_that_cannot_be_made(tmp_path: Path, place: str, reason: str) -> None:
+    for name in ("a.milvus", "file"):
+        (tmp_path / name).touch()
+    with pytest.raises(LibraryNotWritable, match=rf"no library can be made at .*/{place}: {reason}"):
+        open_at(tmp_path / place, None, create=True)
+
+
+def test_collections_of_no_library_make_none(tmp_path: Path) -> None:
+    assert collections_at(tmp_path / "none.milvus") == collections_at(tmp_path / "none") == ["main"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "uri", "folder", "name"),
     [
         ("milvus://host:19530/news", "http://host:19530", None, "news"),
         ("milvus+tls://host/news", "https://host", None, "news"),
         ("milvus://host:1/news/collections/a_b", "http://host:1", None, "news__collections__a_b"),
+        ("milvus://host/2024/collections/7", "http://host", None, "_2024_6557739a__collections__7"),
         ("news.milvus", None, Path("news.milvus"), "library"),
         ("/a/news.milvus/collections/x", None, Path("/a/news.milvus"), "collections__x"),
     ],
@@ -634,8 +667,8 @@ def test_addresses(text: str, uri: str | None, folder: Path | None, name: str) -
 
 
 def test_names_that_milvus_does_not_take_stay_apart() -> None:
-    names = [milvus_address(Path(f"milvus://host/{name}")) for name in ("a-b", "a_b", "a.b", "ä", "a b")]
-    assert len({address and address.name for address in names}) == 5
+    names = [milvus_address(Path(f"milvus://host/{name}")) for name in ("a-b", "a_b", "a.b", "ä", "a b", "7", "_7")]
+    assert len({address and address.name for address in names}) == 7
 
 
 @pytest.mark.parametrize("text", ["library", "/srv/milvus", ".milvus", "a/.milvus/b"])
