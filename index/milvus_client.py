@@ -140,11 +140,6 @@ class Milvus:
             finally:
                 pages.close()
 
-    def count(self, collection: str, filter: str = "") -> int:
-        ask = partial(self._client.query, filter=filter, output_fields=["count(*)"], timeout=_ANSWERING_SECONDS)
-        found = self._asked(collection, ask)
-        return int(found[0]["count(*)"])
-
     def search(
         self, collection: str, query: list[float] | str, field: str, k: int, filter: str, how: dict[str, object]
     ) -> list[tuple[str, float]]:

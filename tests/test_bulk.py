@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -146,6 +147,7 @@ def test_killed_and_begun_again_it_ends_as_without_a_kill(
     assert unchanged >= told
     with opened(place) as library:
         found = content(library)
+        assert library.store.unnamed(time.time_ns()) == []
     assert (found.articles, found.counts) == (expected.articles, expected.counts)
     for id, vectors in expected.vectors.items():
         np.testing.assert_allclose(found.vectors[id], vectors, atol=1e-6)
@@ -167,6 +169,7 @@ def test_again_nothing_changes_but_what_has_changed(server: Server, tmp_path: Pa
     with opened(place) as library:
         assert library.article("0-1").text == changed[1]["text"]
         assert library.counts() == (25, 25)
+        assert library.store.unnamed(time.time_ns()) == []
 
 
 @needs_ray

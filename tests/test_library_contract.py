@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -484,6 +485,13 @@ class TestNeverHalf:
         monkeypatch.setattr(milvus_store.MilvusStore, "_contents", late)
         assert full.article("chess").text == "Chess is over."
 
+    def test_nothing_stays_of_what_is_replaced_or_removed(self, full: AnyLibrary, add: Add) -> None:
+        assert isinstance(full, MilvusLibrary)
+        add(full, make_article(LONG, id="chess"))
+        assert full.store.unnamed(time.time_ns()) == []
+        full.remove(["chess", "ferry"])
+        assert full.store.unnamed(time.time_ns()) == []
+
     def test_lost_piece(self, full: AnyLibrary, add: Add, articles: list[Article]) -> None:
         store = full._store
         assert isinstance(store, milvus_store.MilvusStore)
@@ -554,7 +562,7 @@ class TestDoctor:
         item = full.indexed("chess")
         assert item is not None
         store._written(item)
-        assert full.counts() == (4, 5)
+        assert full.counts() == (4, 4)
         assert check_milvus(full, mend=True).findings == ()  # somebody may be writing it
         monkeypatch.setattr(milvus_doctor, "_UNFINISHED_SECONDS", 0)
         said = "2 rows were left by writing that was interrupted; nobody reads them"
@@ -563,7 +571,7 @@ class TestDoctor:
         mended = check_milvus(full, mend=True)
         assert (mended.findings, [one.message for one in mended.mended]) == ((), [said])
         assert check_milvus(full) == Report((), (), (), 4, 4)
-        assert full.counts() == (4, 4)
+        assert store.unnamed(time.time_ns()) == []
         assert ids(full) == ["bridge", "chess", "ferry", "kettle"]
 
 

@@ -11,6 +11,7 @@ from index.article import make_article
 from index.base import AnyLibrary
 from index.feedback import Verdict, make_feedback
 from index.library import Library
+from index.milvus import MilvusLibrary
 from index.opening import open_at
 from index.passage import Passage
 from qa import cli_copy
@@ -95,6 +96,18 @@ def test_interrupted_and_resumed(
         {"articles": 11, "passages": 11, "copied": 7}
     ]
     assert all_of(library) == all_of(tmp_path / there)
+
+
+def test_what_a_kill_has_left_half_written_stands_in_nobodys_way(run: Run, library: Path, tmp_path: Path) -> None:
+    with open_at(library) as here, open_at(tmp_path / MILVUS, create=True) as there:
+        item = here.indexed("a3")
+        assert item is not None
+        assert isinstance(there, MilvusLibrary)
+        there.store._written(item)
+    copied = {"articles": 11, "passages": 11, "copied": 11}
+    assert run("copy", "library", MILVUS, "--json", library=None).lines == [copied]
+    assert run("copy", MILVUS, "back", "--json", library=None).lines == [copied]
+    assert all_of(library) == all_of(tmp_path / MILVUS) == all_of(tmp_path / "back")
 
 
 def test_collection_is_copied_into_the_one_of_its_name(run: Run, tmp_path: Path) -> None:
