@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from index.base import AnyLibrary
-from index.errors import InvalidInput, LibraryBusy, ModelMismatch
+from index.errors import InvalidInput, LibraryBusy, LibraryCorrupt, ModelMismatch
+from index.feedback import Feedback
 from index.store import Indexed
 
 _BATCH_PASSAGES = 256
 """Stored together: little enough to lose to Ctrl-C."""
 
 _MODELS = ("embedder", "embedder_name", "splitter")
+
+_ELSEWHERE = "copy to a library that is not there yet, or was left by an interrupted copy"
 
 Advance = Callable[[int, int], None]
 """Takes how many articles are done and how many there are."""
@@ -28,17 +31,20 @@ class Copied:
 
 def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done, total: None) -> Copied:
     """Make the target hold what the source does, and check that. What it has already is left alone, so that whoever was
-    interrupted goes on; no text is embedded again.
+    interrupted goes on; no text is embedded again. Settings that the source has not go.
 
-    Raises InvalidInput where the target has articles of its own, ModelMismatch where it was built with other models,
-    LibraryBusy where the source is changed meanwhile.
+    Raises InvalidInput where the target has articles or feedback of its own, ModelMismatch where it was built with
+    other models, LibraryCorrupt where feedback is damaged, LibraryBusy where the source is changed meanwhile.
     """
     settings, wanted, held = source.settings(), source.checksums(), target.checksums()
     _check_models(source, target, settings)
     if others := sorted(held.keys() - wanted.keys()):
         raise InvalidInput(
-            f"{target.where} has {len(others):,} articles that {source.where} has not, like {others[0]!r}; copy to a "
-            "library that is not there yet, or was left by an interrupted copy"
+            f"{target.where} has {len(others):,} articles that {source.where} has not, like {others[0]!r}; {_ELSEWHERE}"
+        )
+    if own := list(_feedback(target) - _feedback(source)):
+        raise InvalidInput(
+            f"{target.where} has feedback that {source.where} has not, like that on {own[0].question!r}; {_ELSEWHERE}"
         )
     target.receive([], {name: settings[name] for name in _MODELS if name in settings}, [])
     left = [id for id, checksum in wanted.items() if held.get(id) != checksum]
@@ -48,8 +54,9 @@ def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done,
         target.receive(batch, {}, [])
         done += len(batch)
         advance(done, len(wanted))
-    given = Counter(one for one in source.feedback().values() if one)
-    target.receive([], settings, [*(given - Counter(one for one in target.feedback().values() if one)).elements()])
+    target.receive([], settings, list((_feedback(source) - _feedback(target)).elements()))
+    for name in target.settings().keys() - settings.keys():
+        target.forget(name)
     if (differing := _differing(source, target)) is not None:
         raise LibraryBusy(f"{target.where} and {source.where} differ in {differing}; run the same command again")
     return Copied(*target.counts(), len(left))
@@ -61,6 +68,14 @@ def _check_models(source: AnyLibrary, target: AnyLibrary, settings: Mapping[str,
         raise ModelMismatch(
             f"{target.where} was built with other models than {source.where}; copy to a library that is not there yet"
         )
+
+
+def _feedback(library: AnyLibrary) -> Counter[Feedback]:
+    found = library.feedback()
+    if damaged := [key for key, one in found.items() if one is None]:
+        said = f"feedback {damaged[0]} of {library.where} is not what was stored"
+        raise LibraryCorrupt(f"{said}; see: pullquote --library {library.where} doctor")
+    return Counter(one for one in found.values() if one)
 
 
 def _batches(source: AnyLibrary, ids: list[str]) -> Iterator[list[Indexed]]:
@@ -82,6 +97,6 @@ def _differing(source: AnyLibrary, target: AnyLibrary) -> str | None:
         "articles": AnyLibrary.checksums,
         "passages": AnyLibrary.counts,
         "settings": AnyLibrary.settings,
-        "feedback": lambda library: Counter(library.feedback().values()),
+        "feedback": _feedback,
     }
     return next((name for name, fact in facts.items() if fact(source) != fact(target)), None)

@@ -124,6 +124,45 @@ def test_what_is_changed_in_the_source_is_copied_again(run: Run, library: Path, 
     assert all_of(library) == all_of(tmp_path / MILVUS)
 
 
+@pytest.mark.parametrize("there", [MILVUS, "other"])
+def test_setting_that_the_source_has_no_more_goes(run: Run, library: Path, tmp_path: Path, there: str) -> None:
+    run("copy", "library", there, library=None)
+    with open_at(library) as opened:
+        opened.forget("dense_weight")
+        opened.note("feed https://example.org/", "{}")
+    assert run("copy", "library", there, "--json", library=None).lines[0]["copied"] == 0
+    assert all_of(library) == all_of(tmp_path / there)
+
+
+@pytest.mark.parametrize("there", [MILVUS, "other"])
+def test_feedback_of_its_own_is_left_alone(run: Run, library: Path, tmp_path: Path, there: str) -> None:
+    run("copy", "library", there, library=None)
+    own = make_feedback("Who won?", Verdict.UNANSWERABLE)
+    with open_at(tmp_path / there) as opened:
+        opened.give_feedback(own)
+    refused = run("copy", "library", there, library=None)
+    assert refused.code == 64
+    assert f"{there} has feedback that library has not, like that on 'Who won?'; copy to a library that" in refused.err
+    with open_at(tmp_path / there) as opened:
+        assert own in opened.feedback().values()
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("source", "target"), [("library", MILVUS), (MILVUS, "back")])
+def test_damaged_feedback_is_told(run: Run, monkeypatch: pytest.MonkeyPatch, source: str, target: str) -> None:
+    run("copy", "library", MILVUS, library=None)
+    feedback = AnyLibrary.feedback
+
+    def damaged(library: AnyLibrary) -> object:
+        found = feedback(library)
+        return dict.fromkeys(found) if library.where == source else found
+
+    monkeypatch.setattr(AnyLibrary, "feedback", damaged)
+    refused = run("copy", source, target, library=None)
+    assert refused.code == 65
+    assert f"of {source} is not what was stored; see: pullquote --library {source} doctor" in refused.err
+
+
 @pytest.mark.usefixtures("library")
 def test_copy_that_lacks_something_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = copying._batches
