@@ -368,5 +368,8 @@ def _article_keys(ids: Iterable[str]) -> list[str]:
 
 
 def _feedback(value: str) -> Feedback | None:
-    checksum, *row = json.loads(value)
+    try:
+        checksum, *row = json.loads(value)
+    except ValueError:
+        return None
     return feedback_of(row) if feedback_checksum(*row) == checksum else None

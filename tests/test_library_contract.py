@@ -35,7 +35,7 @@ from index.errors import (
 )
 from index.feedback import Place, Verdict, make_feedback
 from index.filter import Filter
-from index.finding import Kind
+from index.finding import Finding, Kind
 from index.library import Library, Outcome, Validity
 from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
@@ -551,6 +551,23 @@ class TestDoctor:
         ]
         assert [sorted(hurt.id for hurt in one.articles) for one in report.findings] == [["chess", "ferry"], ["bridge"]]
         assert (report.articles, report.passages) == (1, 1)
+
+    def test_damaged_feedback(self, full: AnyLibrary, store: milvus_store.MilvusStore) -> None:
+        keys = [
+            full.give_feedback(make_feedback(question, Verdict.UNANSWERABLE)) for question in ("Who?", "When?", "Why?")
+        ]
+        changed = milvus_rows.feedback_key(keys[1])
+        [row] = store._milvus.get(store._records, [changed], ["value"])
+        store._milvus.upsert(
+            store._records, [milvus_rows.record(changed, "feedback", row["value"].replace("When", "Where"))], 1_000
+        )
+        broken = milvus_rows.record(milvus_rows.feedback_key(keys[2]), "feedback", "[")
+        store._milvus.upsert(store._records, [broken], 1_000)
+        said = f"feedback that is not what was stored: {keys[1]}, {keys[2]}"
+        remedy = "remove it with: pullquote feedback remove KEY"
+        assert check_milvus(full).findings == (Finding("feedback", Kind.TRUTH, said, remedy),)
+        full.remove_feedback(keys[1:])
+        assert check_milvus(full).findings == ()
 
     def test_what_interrupted_writing_has_left(
         self,
