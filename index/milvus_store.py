@@ -8,6 +8,7 @@ names them. So it is there whole or not at all, and the same article added by tw
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
 
@@ -121,9 +122,13 @@ class MilvusStore:
         return {row.origin: row.id for row in self.article_rows() if row.origin is not None}
 
     def note_origin(self, article: Article) -> None:
-        """Remember the file in which an unchanged article was seen last, or that it came without one."""
-        rows = [replace(row, origin=article.origin).record() for row in self._rows([article_key(article.id)])]
-        self._milvus.upsert(self._records, rows, _ROW_BYTES)
+        """Remember the file in which an unchanged article was seen last, or that it came without one.
+
+        It is written anew and so comes last: a row alone would name what another writer may just have deleted.
+        """
+        with suppress(ArticleDamaged):  # one that has lost passages, of which `doctor` tells
+            if (item := self.indexed(article.id)) is not None:
+                self.replace([replace(item, article=replace(item.article, origin=article.origin))], displace=False)
 
     def article(self, id: str) -> Article | None:
         """Raises ArticleDamaged."""

@@ -471,6 +471,29 @@ class TestNeverHalf:
             assert [article for article, _ in one.articles()] == [second]
             assert [hit.passage.text for hit in one.search("chess")] == ["Second chess."]
 
+    @pytest.mark.parametrize("removed", [False, True])
+    def test_origin_of_an_article_that_another_replaces_or_removes_meanwhile(
+        self, library: AnyLibrary, add: Add, opened: Opened, removed: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = opened()
+        before, moved = (make_article("Old chess.", id="a", origin=origin) for origin in ("/a", "/b"))
+        add(library, before)
+        upsert = Milvus.upsert
+
+        def beaten(self: Milvus, *arguments: object) -> None:
+            monkeypatch.setattr(Milvus, "upsert", upsert)
+            if removed:
+                other.remove(["a"])
+            else:
+                add(other, make_article("New chess.", id="a"))
+            upsert(self, *arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Milvus, "upsert", beaten)
+        assert add(library, moved) == [("a", UNCHANGED)]
+        for one in (library, other):
+            assert [(article, article.origin) for article, _ in one.articles()] == [(before, "/b")]
+            assert [hit.passage.text for hit in one.search("chess")] == ["Old chess."]
+
     def test_article_replaced_while_it_is_read(
         self, full: AnyLibrary, add: Add, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
