@@ -20,6 +20,7 @@ from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # or it tells its makers of every job
 os.environ["RAY_DATA_LOG_LEVEL"] = "ERROR"  # what is going on is shown by us
+os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
 import ray
 from ray import data
 from ray.data.aggregate import Count, Max
@@ -45,6 +46,9 @@ _BLOCK_BYTES = 1 << 20
 
 _FILE_ARTICLES = 1 << 32
 """More than a file has: an article's place is this times the file's number, and its number in it."""
+
+_UNFINISHED_SECONDS = 600
+"""Nobody takes longer from an article's passages to its row, which waits for those that are stored with it."""
 
 _CONNECTING_SECONDS = 10.0
 
@@ -119,8 +123,8 @@ def fill(
     """Add the articles of files that every worker can read; `columns` are those of tables. Ray is started, and each
     worker has so many `threads`.
 
-    What a job that was killed had begun to write is cleared away. Raises LibraryUnreachable, ModelMismatch,
-    ModelNotFound.
+    What a job that was killed had begun to write is cleared away, once nobody can be writing it any more. Raises
+    LibraryUnreachable, ModelMismatch, ModelNotFound.
     """
     if not files:
         return Filled(Counter(), 0, [])
@@ -140,7 +144,8 @@ def fill(
             num_cpus=threads,
         )
         outcomes, unreadable = _account(rows.iter_rows(), ids.count(), advance)
-        library.store.delete_unnamed(_abandoned(left, library.store.unnamed(began)))
+        old = time.time_ns() - _UNFINISHED_SECONDS * 10**9
+        library.store.delete_unnamed(_abandoned(left, library.store.unnamed(min(began, old))))
         library.settle()
     return Filled(outcomes, sum(row["count"] - 1 for row in repeated.values()), unreadable)
 

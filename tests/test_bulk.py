@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ from index.embed import Embedder, Vectors, load_embedder
 from index.library import Library
 from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
+from index.milvus_rows import ArticleRow, version_of
 from index.store import Indexed
 from qa.reader import Reader, load_reader
 
@@ -112,19 +114,34 @@ def bulk(place: str, shards: Sequence[Path]) -> Ran:
 def killed_in_the_middle(place: str, shards: Sequence[Path]) -> int:
     """How many articles the job had said were there."""
     command = [sys.executable, "-m", "tests.bulk_child", place, *map(str, shards)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as job:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as job:
         assert job.stdout is not None
         done = int(job.stdout.readline())
-        os.kill(job.pid, signal.SIGKILL)
+        for process in session(job.pid):
+            os.kill(process, signal.SIGKILL)
     return done
 
 
-def leave_unfinished(place: str) -> None:
-    """As a process does that is killed between an article's passages and the row that names them."""
+def session(leader: int) -> list[int]:
+    """The job and all that Ray has started for it: workers that outlive the job go on for a while."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(entry.name))
+    return found
+
+
+def write_in_part(place: str, began: int) -> ArticleRow:
+    """As a process does that has written an article's passages, from this nanosecond on, and not yet the row that names
+    them, which is returned."""
     with opened(place) as library:
         item = library.indexed("0-0") or library.indexed("1-0") or library.indexed("2-0") or library.indexed("3-0")
         assert item is not None
-        library.store._written(Indexed(replace(item.article, id="never named"), item.passages, item.vectors))
+        library.store._version = lambda: f"{began:016x}{0:08x}"  # type: ignore[method-assign]
+        return library.store._written(Indexed(replace(item.article, id="unnamed"), item.passages, item.vectors))
 
 
 @needs_ray
@@ -137,7 +154,8 @@ def test_killed_and_begun_again_it_ends_as_without_a_kill(
     with opened(place) as library:
         articles, _ = library.counts()
     assert 0 < told <= articles < total
-    leave_unfinished(place)
+    abandoned = write_in_part(place, time.time_ns() - 3_600 * 10**9)
+    under_way = write_in_part(place, time.time_ns())
     ran = bulk(place, shards)
     assert ran.code == 1
     assert f"not read: {shards[1]}, line {ARTICLES + 2}: it is no valid JSON" in ran.err
@@ -147,7 +165,9 @@ def test_killed_and_begun_again_it_ends_as_without_a_kill(
     assert unchanged >= told
     with opened(place) as library:
         found = content(library)
-        assert library.store.unnamed(time.time_ns()) == []
+        assert abandoned.version not in map(version_of, library.store.unnamed(time.time_ns()))
+        library.store._milvus.upsert(library.store._records, [under_way.record()], 1_000)
+        assert library.indexed("unnamed") is not None
     assert (found.articles, found.counts) == (expected.articles, expected.counts)
     for id, vectors in expected.vectors.items():
         np.testing.assert_allclose(found.vectors[id], vectors, atol=1e-6)
@@ -170,6 +190,7 @@ def test_again_nothing_changes_but_what_has_changed(server: Server, tmp_path: Pa
         assert library.article("0-1").text == changed[1]["text"]
         assert library.counts() == (25, 25)
         assert library.store.unnamed(time.time_ns()) == []
+    assert "core_worker" not in ran.err
 
 
 @needs_ray
