@@ -12,6 +12,7 @@ import pytest
 import yaml
 from test_server_toys import serving
 
+from qa.cli_options import milvus_token
 from server.access import OPEN
 from server.run import GRACE_SECONDS, LINGER_SECONDS
 
@@ -77,10 +78,17 @@ def test_there_is_time_to_end() -> None:
 
 
 def test_the_keys_are_where_the_server_looks_for_them() -> None:
-    environment = {one["name"]: one["value"] for one in container()["env"]}
+    environment = {one["name"]: one["value"] for one in container()["env"] if "value" in one}
     mounts = [one["mountPath"] for one in container()["volumeMounts"]]
     assert str(Path(environment["PULLQUOTE_KEYS"]).parent) in mounts
     assert Path(environment["PULLQUOTE_KEYS"]).name == "keys.json"
+
+
+def test_the_token_is_where_the_command_line_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    [token] = [one for one in container()["env"] if "valueFrom" in one]
+    assert token["valueFrom"]["secretKeyRef"]["optional"] is True
+    monkeypatch.setenv(token["name"], "a:b")
+    assert milvus_token() == "a:b"
 
 
 def test_the_container_runs_what_there_is() -> None:
