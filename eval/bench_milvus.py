@@ -1,7 +1,7 @@
 """Figures of a library in Milvus beside the same one in a directory: `python -m eval.bench_milvus answers` or `hits`.
 
-The one in Milvus is made anew, in Milvus Lite, or on the server that `--milvus` names. `hits` needs the benchmark data
-beside the checkout, and the library that `python -m eval.benchmark` makes of it.
+The one in Milvus is made anew, in Milvus Lite, or on the server that `--milvus` names, where it stays. `hits`
+needs the benchmark data beside the checkout, and the library that `python -m eval.benchmark` makes of it.
 """
 
 import argparse
