@@ -299,9 +299,11 @@ def test_filters_are_asked_for(tmp_path: Path) -> None:
         return Answer(question.text, None, NoAnswer.NOTHING_RETRIEVED, 0.0, (), (), 0, True, {"total": 1.0})
 
     with browsing(tmp_path, TREATY, ask=ask) as client:
-        client.get("/?q=Who%3F&source=Almanac&source=Kitchen&since=1998-01-01&until=1999-01-01&exhaustive=true")
+        client.get(
+            "/?q=Who%3F&source=Almanac&source=Kitchen&language=en&since=1998-01-01&until=1999-01-01&exhaustive=true"
+        )
     (question,) = asked
-    assert question.filter.sources == {"Almanac", "Kitchen"}
+    assert (question.filter.sources, question.filter.languages) == ({"Almanac", "Kitchen"}, {"en"})
     assert (question.filter.since, question.filter.until, question.exhaustive) == ("1998-01-01", "1999-01-01", True)
 
 
@@ -319,10 +321,13 @@ def test_what_cannot_be_asked_is_told_above_the_form_as_it_was(tmp_path: Path) -
     with browsing(tmp_path, TREATY) as client:
         response = client.get("/", params={"q": "Who?", "since": "yesterday"})
         page = read(response)
+        named = read(client.get("/", params={"q": "Who?", "language": "German"}))
         long = client.get("/", params={"q": "?" * 10_001})
     assert response.status_code == 422
     assert "since: Input should be a date like 2023-07-28" in page.text
     assert page.all("input", name="q")[0]["value"] == "Who?"
+    assert named.all("input", name="language")[0]["value"] == "German"
+    assert "languages" in named.text
     assert (long.status_code, "at most 10000 characters" in read(long).text) == (422, True)
 
 

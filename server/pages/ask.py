@@ -23,18 +23,20 @@ class Asked:
 
     question: str
     sources: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
     exhaustive: bool = False
 
     @property
     def filtered(self) -> bool:
-        return bool(self.sources or self.since or self.until)
+        return bool(self.sources or self.languages or self.since or self.until)
 
     @property
     def path(self) -> str:
         """`/` with what was given, and nothing that was left empty."""
         fields = [("q", self.question), *(("source", source) for source in self.sources)]
+        fields += [("language", language) for language in self.languages]
         fields += [("since", self.since), ("until", self.until), ("exhaustive", "true" if self.exhaustive else "")]
         given = urlencode([(name, value) for name, value in fields if value])
         return path(f"/?{given}" if given else "/")
@@ -51,7 +53,12 @@ class Asked:
 
     def body(self) -> AskBody:
         """What the API is asked. Raises InvalidInput."""
-        filter = {"sources": list(self.sources) or None, "since": self.since or None, "until": self.until or None}
+        filter = {
+            "sources": list(self.sources) or None,
+            "languages": list(self.languages) or None,
+            "since": self.since or None,
+            "until": self.until or None,
+        }
         return checked(AskBody, {"question": self.question, "filter": filter, "exhaustive": self.exhaustive})
 
 
@@ -59,11 +66,17 @@ def asked_of(query: QueryParams) -> Asked:
     """What the page's URL asks; unknown fields are nothing to it."""
     return Asked(
         query.get("q", "").strip(),
-        tuple(dict.fromkeys(source.strip() for source in query.getlist("source") if source.strip())),
+        _given(query, "source"),
+        _given(query, "language"),
         query.get("since", "").strip(),
         query.get("until", "").strip(),
         bool(query.get("exhaustive")),
     )
+
+
+def _given(query: QueryParams, name: str) -> tuple[str, ...]:
+    """The values of a field that may be there several times, each once."""
+    return tuple(dict.fromkeys(value.strip() for value in query.getlist(name) if value.strip()))
 
 
 @router.get("/")
