@@ -135,13 +135,15 @@ def storable(text: str) -> str:
 
 
 def parse_published(text: str) -> str | None:
-    """Read ISO 8601, `YYYY/MM/DD` or RFC 2822 as `Article.published`; None where it is none of them.
+    """Read ISO 8601, `YYYY/MM/DD`, `DD.MM.YYYY` or RFC 2822 as `Article.published`; None where it is none of them.
 
     An instant without a time zone is taken as UTC.
     """
     text = text.strip()
     if re.fullmatch(r"\d{4}/\d{1,2}/\d{1,2}", text):
         text = "-".join(part.zfill(2) for part in text.split("/"))
+    elif re.fullmatch(r"\d{1,2}\.\d{1,2}\.\d{4}", text):  # with dots the day is first wherever dates are written so
+        text = "-".join(part.zfill(2) for part in reversed(text.split(".")))
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
