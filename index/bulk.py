@@ -20,7 +20,6 @@ from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # or it tells its makers of every job
 os.environ["RAY_DATA_LOG_LEVEL"] = "ERROR"  # what is going on is shown by us
-os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
 import ray
 from ray import data
 from ray.data.aggregate import Count, Max
