@@ -25,7 +25,7 @@ _KEY_BYTES = 64
 _DIGEST_DIGITS = 32
 _TERM_DIGITS = 12
 _MAX_TERMS = STRING_BYTES // (_TERM_DIGITS + 1)
-"""Of a passage and its title, within one string."""
+"""Of a passage and its title, within one string: of each field the last, so that what is left out is of the title."""
 
 QUESTION_WEIGHT = 10
 """Times a field's boost: how often its terms are in the question, since Milvus weighs a term by that."""
@@ -98,7 +98,8 @@ def records_schema() -> tuple[CollectionSchema, IndexParams]:
 
 def passage_row(key: str, article: ArticleRow, passage: Passage, terms: dict[str, list[str]], vector: Vectors) -> Row:
     """`terms` are those of the passage, as `Terms` makes them."""
-    words = [_coded(field, term) for field, found in terms.items() for term in found]
+    most = _MAX_TERMS // len(terms)
+    words = [_coded(field, term) for field, found in terms.items() for term in found[-most:]]
     return {
         "key": key,
         "article": article.key,
@@ -107,7 +108,7 @@ def passage_row(key: str, article: ArticleRow, passage: Passage, terms: dict[str
         "source": "" if passage.article.source is None else digest(passage.article.source),
         "published": passage.article.published or "",
         "language": passage.article.language or "",
-        "terms": " ".join(words[:_MAX_TERMS]),
+        "terms": " ".join(words),
         "vector": vector.tolist(),
     }
 

@@ -304,6 +304,12 @@ class TestSearch:
             ("b", False),
         ]
 
+    def test_words_of_a_passage_are_found_under_the_longest_title(self, library: AnyLibrary, add: Add) -> None:
+        title = " ".join(f"name{number}" for number in range(9_000))
+        add(library, make_article("The zebra crossed.", id="a", title=title))
+        [hit] = library.search("zebra")
+        assert hit.lexical > 0
+
     @pytest.mark.parametrize("question", ["?", "…", "the", "\ud800 \0 chess", 'a" or key != "', "x " * 4_000])
     def test_any_question(self, full: AnyLibrary, question: str) -> None:
         assert len(full.search(question)) == 4
