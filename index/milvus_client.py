@@ -183,14 +183,15 @@ class Milvus:
             raise LibraryUnreachable(f"{self._where}: {said}; is the server there, and is this its address?") from None
 
     def _end_lite(self) -> None:
-        if self._folder is None:
+        folder, self._folder = self._folder, None  # once, however often it is closed
+        if folder is None:
             return
         with _lites_lock:
-            lite = _lites[self._folder]
+            lite = _lites[folder]
             lite.users -= 1
             if not lite.users:
                 lite.stop()
-                del _lites[self._folder]
+                del _lites[folder]
 
 
 def _start_lite(address: MilvusAddress) -> str:

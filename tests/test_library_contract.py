@@ -378,6 +378,12 @@ class TestOpening:
         with pytest.raises(ValueError, match="opened without an embedder"):
             plain.search(QUESTION)
 
+    def test_closed_twice(self, full: AnyLibrary, opened: Opened) -> None:
+        other = opened()
+        for _ in range(2):
+            other.close()
+        assert ids(full) == ["bridge", "chess", "ferry", "kettle"]
+
     def test_libraries_below_are_their_own(self, full: AnyLibrary, opened: Opened, place: Path, add: Add) -> None:
         below = opened(where=place / "collections" / "other-one")
         assert add(below, make_article("Chess is dull.", id="chess")) == [("chess", ADDED)]
