@@ -246,11 +246,15 @@ class AnyLibrary(ABC):
         """
         check_k(k)
         dense, lexical = self.candidates(question, max(k, CANDIDATES), filter)
-        ranked = fuse(dense, lexical, self.dense_weight)[:k]
-        passages = self.passages(key for key, _ in ranked)
-        return [
-            Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in ranked if key in passages
-        ]
+        ranked = fuse(dense, lexical, self.dense_weight)
+        hits: list[Hit] = []
+        while ranked and len(hits) < k:  # a passage may be gone by now, and the next best takes its place
+            best, ranked = ranked[: k - len(hits)], ranked[k - len(hits) :]
+            passages = self.passages(key for key, _ in best)
+            hits += [
+                Hit(passages[key], score, dense[key], lexical.get(key, 0.0)) for key, score in best if key in passages
+            ]
+        return hits
 
     def search_in(self, articles: Sequence[Article], question: str, k: int = 10) -> list[Hit]:
         """The k passages of these articles most likely to hold the answer, best first, ties in their order. The

@@ -12,7 +12,7 @@ from index.article import Article
 from index.base import AnyLibrary
 from index.batch import Outcome
 from index.errors import ArticleNotFound, InvalidInput, LibraryBusy, UnreadableArticle
-from index.formats import FORMATS, find_files, read_file
+from index.formats import FORMATS, file_of, find_files, origin_of, read_file
 from qa import cli_show as show
 from qa.cli_options import EmbedderOption, LibraryOption, RuntimeOption, Stoppable, err, open_library, out
 
@@ -81,8 +81,9 @@ def _take_in(library: AnyLibrary, paths: set[Path]) -> None:
         outcomes[outcome] += 1
 
     library.add(articles(), acknowledge)
-    origins = library.origins() if any(not path.exists() for path in paths) else {}
-    removed = [origins[str(path)] for path in sorted(paths) if not path.exists() and str(path) in origins]
+    gone = [origin_of(path) for path in sorted(paths) if not path.exists()]
+    origins = library.origins() if gone else {}
+    removed = [origins[origin] for origin in gone if origin in origins]
     for id in removed:
         with suppress(ArticleNotFound):  # somebody else was faster
             library.remove([id])
@@ -99,7 +100,7 @@ def _files(folders: list[Path]) -> set[Path]:
 
 def _gone(library: AnyLibrary, folder: Path) -> set[Path]:
     """Files of the folder that the library has an article of, and that are there no more."""
-    return {path for path in map(Path, library.origins()) if path.is_relative_to(folder) and not path.exists()}
+    return {path for path in map(file_of, library.origins()) if path.is_relative_to(folder) and not path.exists()}
 
 
 def _changes(folder: Path) -> Iterator[set[Path]]:

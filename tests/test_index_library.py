@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -364,6 +364,20 @@ class TestSearch:
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert all(0 <= hit.score <= 1 for hit in hits)
         assert len(hits) == 4
+
+    def test_the_next_best_takes_the_place_of_what_has_just_gone(
+        self, full: Library, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = full.search(QUESTION)
+        gone = {hit.passage.article.id for hit in before[:2]}
+
+        def left(library: Library, keys: Iterable[int]) -> dict[int, Passage]:
+            return {key: one for key, one in passages(library, keys).items() if one.article.id not in gone}
+
+        passages = Library.passages
+        monkeypatch.setattr(Library, "passages", left)
+        assert full.search(QUESTION, 2) == before[2:]
+        assert full.search(QUESTION, 3) == before[2:]
 
     def test_empty_library(self, library: Library) -> None:
         assert library.search("Anything?") == []

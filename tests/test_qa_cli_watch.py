@@ -81,6 +81,23 @@ def test_what_happened_before_is_caught_up_with(library: Library, folder: Path, 
     assert texts(library) == ["In another folder.", "Of no file.", "The treaty was signed in 1648."]
 
 
+def test_a_name_that_is_not_utf_8(library: Library, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = folder / os.fsdecode(b"caf\xe9.txt")
+
+    def changes() -> Iterator[set[Path]]:
+        path.write_text("Nobody came.")
+        yield set()
+        path.write_text("Somebody came.")
+        yield {path}
+        assert texts(library) == ["Somebody came.", "The treaty was signed in 1648."]
+        path.unlink()
+        yield {path}
+
+    follow(library, folder, changes())
+    follow(library, folder, [set()])
+    assert told(capfd) == ["2 added", "1 replaced", "1 removed"]
+
+
 def test_a_folder_that_goes_takes_its_files_along(library: Library, folder: Path) -> None:
     def changes() -> Iterator[set[Path]]:
         yield set()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO, UnsupportedOperation
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from index.article import Article
 from index.errors import UnreadableArticle
@@ -19,9 +20,11 @@ __all__ = [
     "Format",
     "Item",
     "Skipped",
+    "file_of",
     "find_files",
     "format_of",
     "guess",
+    "origin_of",
     "read",
     "read_file",
     "read_open",
@@ -81,10 +84,25 @@ def read_file(
             format = format or format_of(path.name, file.peek(START_BYTES))
             for item in read_open(file, where, format, columns, reached):
                 if isinstance(item, Article) and not format.many:
-                    item = replace(item, origin=str(path.resolve()))
+                    item = replace(item, origin=origin_of(path))
                 yield item
     except (UnreadableArticle, OSError) as error:
         yield _unreadable(where, error)
+
+
+def origin_of(path: Path) -> str:
+    """How an article names the file it came from: by its path, where that is not UTF-8 by its URI."""
+    path = path.resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.as_uri()
+    return str(path)
+
+
+def file_of(origin: str) -> Path:
+    """What `origin_of` was given, resolved."""
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(origin).path)) if origin.startswith("file:") else origin)
 
 
 def read_open(
