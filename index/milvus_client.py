@@ -25,6 +25,9 @@ _CONNECTING_SECONDS = 10.0
 _ANSWERING_SECONDS = 300.0
 """A server takes none of them, and Milvus Lite a minute for 25,000 passages when it first looks for words."""
 
+_SEARCHING_SECONDS = 10.0
+"""The same for what a question waits for, on a server: a thread of ours waits too, and others for it."""
+
 _AT_ONCE = 1_000
 """Rows asked for by key in one request, and told of in one page: 16,384 are the most a server answers with."""
 
@@ -58,6 +61,7 @@ class Milvus:
     def __init__(self, address: MilvusAddress, token: str | None = None) -> None:
         self._where = address.where
         self._folder = address.folder.resolve() if address.folder else None
+        self._searching_seconds = _ANSWERING_SECONDS if self._folder else _SEARCHING_SECONDS
         uri = address.uri or _start_lite(address)
         try:
             with self._understood():
@@ -126,7 +130,7 @@ class Milvus:
         for start in range(0, len(keys), at_once):
             ids = list(keys[start : start + at_once])
             yield from self._asked(
-                collection, partial(self._client.query, ids=ids, output_fields=fields, timeout=_ANSWERING_SECONDS)
+                collection, partial(self._client.query, ids=ids, output_fields=fields, timeout=self._searching_seconds)
             )
 
     def rows(self, collection: str, filter: str, fields: list[str]) -> Iterator[Row]:
@@ -152,7 +156,7 @@ class Milvus:
             filter=filter,
             search_params={"params": how},
             output_fields=["key"],
-            timeout=_ANSWERING_SECONDS,
+            timeout=self._searching_seconds,
         )
         [hits] = self._asked(collection, ask)
         return [(hit["key"], float(hit["distance"])) for hit in hits]

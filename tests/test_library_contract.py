@@ -71,6 +71,9 @@ class Server:
         assert self._process.stdout is not None
         assert "listening" in self._process.stdout.readline()
 
+    def send(self, sent: signal.Signals) -> None:
+        self._process.send_signal(sent)
+
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.communicate()
@@ -657,6 +660,24 @@ def test_server_that_was_started_anew_is_used_again(tmp_path: Path, add: Add) ->
         assert found(library) == ["chess"]
         assert add(library, make_article("Nobody won.", id="chess")) == [("chess", REPLACED)]
         assert library.counts() == (1, 1)
+    server.kill()
+
+
+def test_question_does_not_wait_for_a_server_that_hangs(
+    tmp_path: Path, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.milvus_client._SEARCHING_SECONDS", 1.0)
+    server = Server(tmp_path / "server")
+    with open_at(Path(f"milvus://127.0.0.1:{server.port}/hangs"), ToyEmbedder(), create=True) as library:
+        add(library, make_article("Castle won the chess cup.", id="chess"))
+        assert found(library) == ["chess"]
+        server.send(signal.SIGSTOP)
+        with pytest.raises(LibraryUnreachable, match="is the server there"):
+            library.search(QUESTION)
+        with pytest.raises(LibraryUnreachable, match="is the server there"):
+            library.article("chess")
+        server.send(signal.SIGCONT)
+        when_it_answers(lambda: library.article("chess"))
     server.kill()
 
 
