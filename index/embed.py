@@ -255,7 +255,7 @@ def _load_torch(folder: Path) -> "SentenceTransformer":
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of its own for a load that takes a blink
         return SentenceTransformer(
-            str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True, "dtype": "float32"}
         )
 
 
