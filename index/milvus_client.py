@@ -144,6 +144,12 @@ class Milvus:
             finally:
                 pages.close()
 
+    def count(self, collection: str, filter: str) -> int:
+        """How many rows the filter lets through."""
+        ask = partial(self._client.query, filter=filter, output_fields=["count(*)"], timeout=self._searching_seconds)
+        [found] = self._asked(collection, ask)
+        return int(found["count(*)"])
+
     def search(
         self, collection: str, query: list[float] | str, field: str, k: int, filter: str, how: dict[str, object]
     ) -> list[tuple[str, float]]:

@@ -155,6 +155,9 @@ class MilvusStore:
         """By id, in the order they came in: two articles with the same are equal."""
         return {row.id: row.checksum for row in self.article_rows()}
 
+    def article_count(self) -> int:
+        return self._milvus.count(self._records, _ARTICLES)
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages, not of what is being written or was left unfinished. Reads a line of every
         article there is."""

@@ -283,6 +283,10 @@ class Store:
         with self._understood():
             return copies.groups(self._db)
 
+    def article_count(self) -> int:
+        [(articles,)] = self._rows("SELECT count(*) FROM article")
+        return int(articles)
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
         [(articles, passages)] = self._rows("SELECT (SELECT count(*) FROM article), (SELECT count(*) FROM passage)")

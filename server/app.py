@@ -129,7 +129,7 @@ async def ready(service: ServiceOf) -> ReadyJSON:
     """Answers 200 where the library can be read; 503 while the models are being loaded, and as soon as the server is
     told to end."""
     service.queue.check()
-    await service.reads.run(service.library.counts)
+    await service.reads.run(service.library.article_count)
     return {"status": "ready"}
 
 

@@ -101,7 +101,7 @@ def _page(library: AnyLibrary, offset: int, limit: int) -> ArticlesJSON:
     listed = library.articles(offset, limit)
     return {
         "articles": [{**article_summary_json(article), "passages": passages} for article, passages in listed],
-        "total": library.counts()[0],
+        "total": library.article_count(),
         "offset": offset,
         "limit": limit,
     }

@@ -231,7 +231,7 @@ class TestRemove:
     def test_removed(self, full: AnyLibrary) -> None:
         full.remove(["chess", "kettle", "chess"])
         assert ids(full) == ["bridge", "ferry"]
-        assert full.counts() == (2, 2)
+        assert (full.counts(), full.article_count()) == ((2, 2), 2)
         assert sorted(found(full)) == ["bridge", "ferry"]
         with pytest.raises(ArticleNotFound, match="there is no article 'chess'"):
             full.article("chess")
@@ -618,6 +618,7 @@ class TestDoctor:
         assert item is not None
         store._written(item)
         assert full.counts() == (4, 4)
+        assert full.article_count() == 4
         assert check_milvus(full, mend=True).findings == ()  # somebody may be writing it
         monkeypatch.setattr(milvus_doctor, "_UNFINISHED_SECONDS", 0)
         said = "2 rows were left by writing that was interrupted; nobody reads them"

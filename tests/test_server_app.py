@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from test_server_toys import TREATY, error, serving
 
+from index.base import AnyLibrary
+
 ROUTES = {
     ("/v1/ask", "post"),
     ("/v1/read", "post"),
@@ -48,6 +50,16 @@ def test_not_ready_where_the_library_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "library" / "pullquote.db").unlink()
         assert client.get("/v1/ready").status_code == 500
         assert client.get("/v1/health").status_code == 200
+
+
+def test_neither_readiness_nor_the_question_page_goes_through_all_articles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, TREATY) as client:
+        monkeypatch.setattr(AnyLibrary, "counts", None)
+        assert client.get("/v1/ready").status_code == 200
+        assert "the one article" in client.get("/", headers={"accept": "text/html"}).text
+        assert client.get("/v1/articles").json()["total"] == 1
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/ask/", "/v1/Ask", "/v2/ask", "/redoc", "/v1/../etc/passwd"])

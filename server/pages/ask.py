@@ -86,6 +86,6 @@ async def ask(request: Request, service: ServiceOf) -> Response:
     asked = asked_of(request.query_params)
     if not all(value.strip() for _, value in request.query_params.multi_items()):
         return RedirectResponse(asked.path)
-    articles, _ = await service.reads.run(service.library.counts)
+    articles = await service.reads.run(service.library.article_count)
     answer = await questions.ask(asked.body(), service) if asked.question and articles else None
     return page("ask.html.jinja", asked=asked, answer=answer, articles=articles)
