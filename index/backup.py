@@ -15,8 +15,8 @@ import apsw
 from index.derived import sync_to_disk
 from index.errors import DiskFull, InvalidInput, LibraryBusy, LibraryCorrupt, LibraryNotWritable
 from index.files import database, derived_files, remove_all, second_names
-from index.finding import Kind
-from index.integrity import FEEDBACK, Examination, Tell, examine
+from index.finding import FEEDBACK, Kind
+from index.integrity import Examination, Tell, examine
 from index.library import DATABASE
 from index.lock import write_lock
 from index.salvage import snapshot

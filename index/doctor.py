@@ -22,7 +22,7 @@ from index.files import (
     remove_all,
     side_directories,
 )
-from index.finding import REINDEX, REPAIR, Finding, Kind
+from index.finding import MAX_NAMED, REINDEX, REPAIR, Finding, Kind
 from index.integrity import Examination, Tell, examine
 from index.library import DATABASE, Library, embedded_text
 from index.lock import write_lock
@@ -39,8 +39,6 @@ _LEAST_COSINE = 0.999
 
 _ROOM = 2
 """Times the database: what a reindex takes, or writing the database anew."""
-
-_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +171,7 @@ def _indexes(library: Path, found: Examination) -> Iterator[Finding]:
     if manifest is None or found.version != VERSION:
         return
     if changed := [name for name, expected in manifest.files.items() if not _is_as_saved(library / name, expected)]:
-        named = ", ".join(changed[:_MAX_NAMED])
+        named = ", ".join(changed[:MAX_NAMED])
         yield Finding("indexes", Kind.DERIVED, f"files of the saved indexes are gone or have changed: {named}", REPAIR)
     elif (manifest.embedder, manifest.splitter) != (found.settings.get("embedder"), found.settings.get("splitter")):
         made = "the saved indexes were made with other models than the passages, and are not used"
@@ -215,7 +213,7 @@ def _contradiction(library: Path, manifest: Manifest) -> str | None:
 def _others(library: Path) -> Iterator[Finding]:
     """What else is there, and what is not: room."""
     if left := _left(library):
-        named = ", ".join(path.name for path in left[:_MAX_NAMED])
+        named = ", ".join(path.name for path in left[:MAX_NAMED])
         yield Finding("leftovers", Kind.WARNING, f"files that nothing needs: {named}", f"remove them; or {REPAIR}")
     for side in filter(_is_unused, side_directories(library)):
         yield _about_side(side)

@@ -10,17 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import schema
-from index.finding import ADD_AGAIN, REINDEX, REPAIR, RESTORE, Finding, Hurt, Kind
+from index.finding import ADD_AGAIN, REINDEX, REPAIR, RESTORE, Finding, Hurt, Kind, changed_feedback, named
 from index.salvage import PASSAGE_COLUMNS, UNREADABLE, read_settings, readable, rows, snapshot
 from index.schema import ARTICLE_COLUMNS, FEEDBACK_COLUMNS, article_checksum, feedback_checksum, passage_checksum
 from index.store import Keys
 
-FEEDBACK = "feedback"
-"""The check that finds changed feedback, which harms nothing else."""
-
 _MAGIC = b"SQLite format 3\0"
 _MAX_COMPLAINTS = 100
-_MAX_NAMED = 5
 _UNIT_ERROR = 1e-3
 """By which a vector's length may differ from one: a thousand times what rounding makes."""
 
@@ -346,10 +342,7 @@ def _models(settings: Mapping[str, str], passages: int) -> Iterator[Finding]:
 
 def _about_feedback(feedback: Mapping[int, tuple[Any, ...] | None], whole: bool, version: int) -> Iterator[Finding]:
     changed = [key for key, row in feedback.items() if row is None or not _as_stored(row, feedback_checksum, version)]
-    if changed:
-        more = f" and {len(changed) - _MAX_NAMED:,} more" if len(changed) > _MAX_NAMED else ""
-        said = f"feedback that is not what was stored: {', '.join(map(str, changed[:_MAX_NAMED]))}{more}"
-        yield Finding(FEEDBACK, Kind.TRUTH, said, "remove it with: pullquote feedback remove KEY")
+    yield from changed_feedback(changed)
     if not whole:
         remedy = f"copy what can be read with: pullquote doctor --repair; or {RESTORE}"
         yield Finding("feedback_lost", Kind.TRUTH, "feedback that cannot be read", remedy)
@@ -358,6 +351,5 @@ def _about_feedback(feedback: Mapping[int, tuple[Any, ...] | None], whole: bool,
 def _about(articles: _Articles, keys: set[int], check: str, kind: Kind, said: str, remedy: str) -> Iterator[Finding]:
     if keys:
         hurt = tuple(articles.known.get(key, Hurt(f"row {key}", None)) for key in sorted(keys))
-        named = ", ".join(f"{one.id} ({one.origin})" if one.origin else one.id for one in hurt[:_MAX_NAMED])
-        more = f" and {len(hurt) - _MAX_NAMED:,} more" if len(hurt) > _MAX_NAMED else ""
-        yield Finding(check, kind, f"{said}: {named}{more}", remedy, hurt)
+        names = [f"{one.id} ({one.origin})" if one.origin else one.id for one in hurt]
+        yield Finding(check, kind, f"{said}: {named(names)}", remedy, hurt)

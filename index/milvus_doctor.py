@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from index.base import AnyLibrary
 from index.doctor import Report
-from index.finding import REPAIR, Finding, Hurt, Kind
+from index.finding import REPAIR, Finding, Hurt, Kind, changed_feedback
 from index.milvus import MilvusLibrary
 from index.milvus_rows import ArticleRow
 
@@ -14,7 +14,6 @@ _UNFINISHED_SECONDS = 3_600
 """Nobody writes one article for longer."""
 
 _AT_ONCE = 100
-_MAX_NAMED = 5
 
 
 def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str], None] = lambda text: None) -> Report:
@@ -34,7 +33,7 @@ def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str
         bare += store.bare(some)
     findings = [*_about(damaged, "articles", Kind.TRUTH, "are not what was stored", "add them again")]
     findings += _about(bare, "passages", Kind.TRUTH, "have lost passages", "remove them, and add them again")
-    findings += _about_feedback([key for key, one in library.feedback().items() if one is None])
+    findings += changed_feedback([key for key, one in library.feedback().items() if one is None])
     unread: tuple[Finding, ...] = ()
     if left:
         said = f"{len(left):,} rows were left by writing that was interrupted; nobody reads them"
@@ -44,14 +43,6 @@ def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str
     sound = [row for row in rows if row not in damaged and row not in bare]
     passages = sum(row.passages for row in sound)
     return Report(tuple(findings) + (() if mend else unread), unread if mend else (), (), len(sound), passages)
-
-
-def _about_feedback(changed: list[int]) -> list[Finding]:
-    if not changed:
-        return []
-    more = f" and {len(changed) - _MAX_NAMED:,} more" if len(changed) > _MAX_NAMED else ""
-    said = f"feedback that is not what was stored: {', '.join(map(str, changed[:_MAX_NAMED]))}{more}"
-    return [Finding("feedback", Kind.TRUTH, said, "remove it with: pullquote feedback remove KEY")]
 
 
 def _about(rows: list[ArticleRow], check: str, kind: Kind, said: str, remedy: str) -> list[Finding]:
