@@ -10,13 +10,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -25,10 +24,12 @@ from eval.gold import GoldQuestion, read_gold
 from eval.misses import holds
 from index.article import Article
 from index.batch import embedded_text
-from index.embed import embedder_folder, export_embedder, load_embedder
+from index.embed import embedder_folder, export_embedder, load_embedder, load_torch
 from index.formats import read_file
 from index.library import Library
+from index.passage import Passage
 from qa.training.labels import words
+from qa.training.result import halved
 
 TRAIN = DATA / "squad" / "train-v1.1.json"
 BUILD = Path("build/train-embedder")
@@ -88,24 +89,22 @@ def mined(library: Library, questions: Sequence[GoldQuestion]) -> Iterator[Tripl
     """Of the questions whose right passage is among the hits, with the best hit in which no answer occurs."""
     for gold in questions:
         hits = library.search(gold.question, _HITS)
-        right = next((rank for rank, hit in enumerate(hits) if holds(hit.passage, gold)), None)
-        wrong = next(
-            (
-                rank
-                for rank, hit in enumerate(hits)
-                if not holds(hit.passage, gold) and not any(words(a) <= words(hit.passage.text) for a in gold.answers)
-            ),
-            None,
-        )
+        right = next((hit for hit in hits if holds(hit.passage, gold)), None)
+        wrong = next((hit for hit in hits if not _may_answer(hit.passage, gold)), None)
         if right is not None and wrong is not None:
-            answering, other = (embedded_text(hits[rank].passage) for rank in (right, wrong))
-            yield Triplet(gold.question, answering, other, hard=wrong < right)
+            answering, other = embedded_text(right.passage), embedded_text(wrong.passage)
+            yield Triplet(gold.question, answering, other, hard=hits.index(wrong) < hits.index(right))
+
+
+def _may_answer(passage: Passage, gold: GoldQuestion) -> bool:
+    """Whether it is the right passage, or another in which an accepted answer occurs."""
+    return holds(passage, gold) or any(words(answer) <= words(passage.text) for answer in gold.answers)
 
 
 def trained(base: Path, triplets: Sequence[Triplet], minutes: float, seed: int) -> SentenceTransformer:
     """The model in `base` after so many minutes, the rate going down to zero in them. Its word embeddings stay: few
     words are in these questions, and all of them in somebody's articles."""
-    model = SentenceTransformer(str(base), device="cpu", local_files_only=True, model_kwargs={"dtype": "float32"})
+    model = load_torch(base)
     _encoder(model).embeddings.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -115,11 +114,8 @@ def trained(base: Path, triplets: Sequence[Triplet], minutes: float, seed: int) 
     lose = MultipleNegativesRankingLoss(model, scale=_SCALE)
     drawn = list(chain.from_iterable(repeat(one, _HARD_TIMES if one.hard else 1) for one in triplets))
     random.Random(seed).shuffle(drawn)
-    began, mean = monotonic(), 0.0
-    for step in count():
-        share = (monotonic() - began) / (60 * minutes)
-        if share >= 1:
-            return model
+    began, step, mean = monotonic(), 0, 0.0
+    while (share := (monotonic() - began) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = _RATE * min((step + 1) / _WARM_UP_STEPS, 1) * (1 - share)
         batch = [drawn[(step * _BATCH + number) % len(drawn)] for number in range(_BATCH)]
@@ -132,7 +128,8 @@ def trained(base: Path, triplets: Sequence[Triplet], minutes: float, seed: int) 
         mean += (loss.item() - mean) * max(1 / (step + 1), 0.03)
         if step % _LINE_STEPS == 0:
             print(f"{share:4.0%}  step {step:,}  loss {mean:.3f}", flush=True)
-    raise AssertionError  # `count` has no end
+        step += 1
+    return model
 
 
 def write(model: SentenceTransformer, base: Path, out: Path) -> None:
@@ -140,8 +137,7 @@ def write(model: SentenceTransformer, base: Path, out: Path) -> None:
     (out / "1_Pooling").mkdir(parents=True)
     for name in (*_SHAPE, "1_Pooling/config.json"):
         shutil.copyfile(base / name, out / name)
-    halves = {name: tensor.half().contiguous() for name, tensor in _encoder(model).state_dict().items()}
-    (out / "model.safetensors").write_bytes(save(halves, {"format": "pt"}))
+    (out / "model.safetensors").write_bytes(halved(_encoder(model).state_dict()))
     export_embedder(str(out))
 
 

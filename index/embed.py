@@ -193,7 +193,7 @@ class SentenceTransformersEmbedder(_FolderEmbedder):
 
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        return _load_torch(self._folder)
+        return load_torch(self._folder)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors: Vectors = self._model.encode(
@@ -210,12 +210,12 @@ def export_embedder(name: str, target: Path | None = None) -> Path:
     """Write the graph of a sentence-transformers model, pooling and normalisation with it; returns where, by default
     where `load_embedder` looks. Raises ModelNotFound, also where the graph does not give the model's vectors;
     InvalidInput where it cannot be written."""
-    import torch  # as in _load_torch
+    import torch  # as in load_torch
 
     from index.export import Traceable, export_graph, place_graph
 
     folder, graph = embedder_folder(name), target or graph_path(name)
-    model = _load_torch(folder)
+    model = load_torch(folder)
     names = tuple(
         name for name in ("input_ids", "attention_mask", "token_type_ids") if name in model.tokenizer.model_input_names
     )
@@ -247,7 +247,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _load_torch(folder: Path) -> "SentenceTransformer":
+def load_torch(folder: Path) -> "SentenceTransformer":
+    """The model in fp32, on the CPU."""
     with LOADING:
         # Imported here to keep torch, ten seconds of it, out of commands that embed nothing.
         from sentence_transformers import SentenceTransformer

@@ -25,9 +25,9 @@ def write_model(model: Any, base: Path, out: Path) -> None:
         folder = Path(name)
         model.save_pretrained(folder)
         for path in folder.glob("*.safetensors"):
-            weights = {key: _halved(tensor) for key, tensor in load_file(path).items()}
+            weights = halved(load_file(path))
             path.unlink()  # safetensors makes files that nobody else may read
-            path.write_bytes(save(weights, {"format": "pt"}))
+            path.write_bytes(weights)
         for kept in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(base / kept, folder / kept)
         if (base / GRAPH).is_file() and about_path(base / GRAPH).is_file() and config_hash(base) == config_hash(folder):
@@ -37,8 +37,10 @@ def write_model(model: Any, base: Path, out: Path) -> None:
             os.replace(path, out / path.name)
 
 
-def _halved(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+def halved(weights: Mapping[str, torch.Tensor]) -> bytes:
+    """A file of safetensors with these weights in fp16."""
+    halves = {name: one.half() if one.is_floating_point() else one for name, one in weights.items()}
+    return save(halves, {"format": "pt"})
 
 
 def finish(out: Path, record: Mapping[str, object]) -> None:
