@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -140,8 +141,9 @@ def write_in_part(place: str, began: int) -> ArticleRow:
     with opened(place) as library:
         item = library.indexed("0-0") or library.indexed("1-0") or library.indexed("2-0") or library.indexed("3-0")
         assert item is not None
-        library.store._version = lambda: f"{began:016x}{0:08x}"  # type: ignore[method-assign]
-        return library.store._written(Indexed(replace(item.article, id="unnamed"), item.passages, item.vectors))
+        store: Any = library.store
+        store._version = lambda: f"{began:016x}{0:08x}"
+        return store._written(Indexed(replace(item.article, id="unnamed"), item.passages, item.vectors))
 
 
 @needs_ray

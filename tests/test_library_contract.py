@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from conftest import Add, ToyEmbedder
@@ -495,13 +496,13 @@ class TestNeverHalf:
         add(library, before)
         upsert = Milvus.upsert
 
-        def beaten(self: Milvus, *arguments: object) -> None:
+        def beaten(self: Milvus, *arguments: Any) -> None:
             monkeypatch.setattr(Milvus, "upsert", upsert)
             if removed:
                 other.remove(["a"])
             else:
                 add(other, make_article("New chess.", id="a"))
-            upsert(self, *arguments)  # type: ignore[arg-type]
+            upsert(self, *arguments)
 
         monkeypatch.setattr(Milvus, "upsert", beaten)
         assert add(library, moved) == [("a", UNCHANGED)]
@@ -548,10 +549,10 @@ class TestNeverHalf:
         create = MilvusClient.create_index
         done = count()
 
-        def limited(client: MilvusClient, *arguments: object, **named: object) -> None:
+        def limited(client: MilvusClient, *arguments: Any, **named: Any) -> None:
             if next(done) >= made:
                 raise Interrupted
-            create(client, *arguments, **named)  # type: ignore[arg-type]
+            create(client, *arguments, **named)
 
         with monkeypatch.context() as patch:
             patch.setattr(MilvusClient, "create_index", limited)
