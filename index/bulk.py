@@ -34,7 +34,7 @@ from index.formats import Item, read_file
 from index.formats.message import from_line, to_line
 from index.milvus import MilvusLibrary
 from index.milvus_address import MilvusAddress, milvus_address
-from index.milvus_rows import version_of
+from index.milvus_rows import UNFINISHED_SECONDS, version_of
 from index.onnx import cores
 
 _BATCH_ARTICLES = 16
@@ -45,9 +45,6 @@ _BLOCK_BYTES = 1 << 20
 
 _FILE_ARTICLES = 1 << 32
 """More than a file has: an article's place is this times the file's number, and its number in it."""
-
-_UNFINISHED_SECONDS = 600
-"""Nobody takes longer from an article's passages to its row, which waits for those that are stored with it."""
 
 _CONNECTING_SECONDS = 10.0
 
@@ -143,7 +140,7 @@ def fill(
             num_cpus=threads,
         )
         outcomes, unreadable = _account(rows.iter_rows(), ids.count(), advance)
-        old = time.time_ns() - _UNFINISHED_SECONDS * 10**9
+        old = time.time_ns() - UNFINISHED_SECONDS * 10**9
         library.store.delete_unnamed(_abandoned(left, library.store.unnamed(min(began, old))))
         library.settle()
     return Filled(outcomes, sum(row["count"] - 1 for row in repeated.values()), unreadable)

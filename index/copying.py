@@ -37,12 +37,13 @@ def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done,
     other models, LibraryCorrupt where feedback is damaged, LibraryBusy where the source is changed meanwhile.
     """
     settings, wanted, held = source.settings(), source.checksums(), target.checksums()
+    said, kept = _feedback(source), _feedback(target)
     _check_models(source, target, settings)
     if others := sorted(held.keys() - wanted.keys()):
         raise InvalidInput(
             f"{target.where} has {len(others):,} articles that {source.where} has not, like {others[0]!r}; {_ELSEWHERE}"
         )
-    if own := list(_feedback(target) - _feedback(source)):
+    if own := list(kept - said):
         raise InvalidInput(
             f"{target.where} has feedback that {source.where} has not, like that on {own[0].question!r}; {_ELSEWHERE}"
         )
@@ -54,7 +55,7 @@ def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done,
         target.receive(batch, {}, [])
         done += len(batch)
         advance(done, len(wanted))
-    target.receive([], settings, list((_feedback(source) - _feedback(target)).elements()))
+    target.receive([], settings, list((said - kept).elements()))
     for name in target.settings().keys() - settings.keys():
         target.forget(name)
     if (differing := _differing(source, target)) is not None:

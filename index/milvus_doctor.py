@@ -8,10 +8,7 @@ from index.base import AnyLibrary
 from index.doctor import Report
 from index.finding import REPAIR, Finding, Hurt, Kind, changed_feedback
 from index.milvus import MilvusLibrary
-from index.milvus_rows import ArticleRow
-
-_UNFINISHED_SECONDS = 3_600
-"""Nobody writes one article for longer."""
+from index.milvus_rows import UNFINISHED_SECONDS, ArticleRow
 
 _AT_ONCE = 100
 
@@ -22,7 +19,7 @@ def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str
     assert isinstance(library, MilvusLibrary)
     store = library.store
     tell("rows that nobody reads")
-    left = store.unnamed(time.time_ns() - _UNFINISHED_SECONDS * 10**9)
+    left = store.unnamed(time.time_ns() - UNFINISHED_SECONDS * 10**9)
     rows = store.article_rows()
     damaged: list[ArticleRow] = []
     bare: list[ArticleRow] = []

@@ -621,7 +621,7 @@ class TestDoctor:
         assert full.counts() == (4, 4)
         assert full.article_count() == 4
         assert check_milvus(full, mend=True).findings == ()  # somebody may be writing it
-        monkeypatch.setattr(milvus_doctor, "_UNFINISHED_SECONDS", 0)
+        monkeypatch.setattr(milvus_doctor, "UNFINISHED_SECONDS", 0)
         said = "2 rows were left by writing that was interrupted; nobody reads them"
         [finding] = check_milvus(full).findings
         assert (finding.kind, finding.message) == (Kind.WARNING, said)
