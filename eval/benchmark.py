@@ -5,7 +5,6 @@ Libraries are built once, in `build/benchmark`, and used again as long as embedd
 
 import argparse
 import json
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from eval import bench_reader
 from eval.bench_data import DATA, SAMPLE, held_out_sample, news_halves, news_questions, squad_sample
 from eval.confidence import judged_report, readings
-from eval.machine import matrix_rate
+from eval.machine import matrix_rate, peak_memory
 from eval.misses import holds
 from index.embed import load_embedder
 from index.library import CANDIDATES, Library
@@ -43,7 +42,7 @@ def main() -> None:
         began = perf_counter()
         print(f"## {part}", flush=True)
         PARTS[part](options.libraries, options.sample or None)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_memory() / 2**20
         print(f"({perf_counter() - began:,.0f} s, peak memory so far {peak:,.0f} MiB)\n", flush=True)
 
 

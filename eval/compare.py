@@ -1,13 +1,15 @@
 """Two runs of the same questions: what changed, and whether that is more than chance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.record import Record
-from eval.scores import METRICS, Columns, columns, drawn_rows, intervals, known
+from eval.scores import METRICS, MIN_CLUSTERS, Columns, clusters, columns, drawn_rows, intervals, known
+from eval.slices import slices
 
 GATE = ("em", "f1", "best_f1", "recall@10", "aurc")
 """Metrics that must not become worse: what is answered, what could be, what is found, and how well confidence parts
@@ -38,11 +40,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class PartChange:
+    """Of the questions in one part of a slice: exact match and F1 of what was given."""
+
+    questions: int
+    em: Change
+    f1: Change
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """`changes` by the metric's name; of `questions` that both runs asked, in `wins` the F1 of what was given rose, in
-    `losses` it fell. `left_out` were asked in one run only."""
+    """`changes` by the metric's name; `slices` by what the questions are parted and by part, those with more than one
+    question. Of `questions` that both runs asked, in `wins` the F1 of what was given rose, in `losses` it fell.
+    `left_out` were asked in one run only, or with other answers accepted. With too few `clusters` none can be worse."""
 
     changes: Mapping[str, Change]
+    slices: Mapping[str, Mapping[str, PartChange]]
+    clusters: int
     questions: int
     left_out: int
     wins: int
@@ -51,6 +65,11 @@ class Comparison:
     @property
     def ties(self) -> int:
         return self.questions - self.wins - self.losses
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are enough of them for a test to find anything."""
+        return self.clusters >= MIN_CLUSTERS
 
     @property
     def worse(self) -> tuple[str, ...]:
@@ -69,10 +88,11 @@ def compare(before: Sequence[Record], after: Sequence[Record], rounds: int = _RO
     """None where the runs have no question in common.
 
     The interval is the paired bootstrap's over articles; p is a paired permutation test's, in which the two runs'
-    records of an article are swapped or not (Noreen 1989; Dror et al. 2018, section 3.3).
+    records of an article are swapped or not (Noreen 1989; Dror et al. 2018, section 3.3). Where there are fewer than
+    MIN_CLUSTERS articles questions take their place.
     """
-    earlier = {record.key: record for record in before}
-    pairs = [(earlier[record.key], record) for record in after if record.key in earlier]
+    earlier = dict(_numbered(before))
+    pairs = [(earlier[key], record) for key, record in _numbered(after) if key in earlier]
     if not pairs:
         return None
     old, new = columns([one for one, _ in pairs]), columns([one for _, one in pairs])
@@ -89,11 +109,53 @@ def compare(before: Sequence[Record], after: Sequence[Record], rounds: int = _RO
             name: Change(*map(known, (*both, *edges, of_chance)))
             for name, both, edges, of_chance in zip(METRICS, values.T, intervals(np.array(bootstrap)), p, strict=True)
         },
+        slices=_slices(pairs, rounds),
+        clusters=int(new.cluster.max()) + 1,
         questions=len(pairs),
         left_out=len(before) + len(after) - 2 * len(pairs),
         wins=int((changed > 0).sum()),
         losses=int((changed < 0).sum()),
     )
+
+
+def _numbered(records: Iterable[Record]) -> Iterator[tuple[tuple[object, int], Record]]:
+    """With a key of each: a question that was asked several times is so many."""
+    asked: Counter[object] = Counter()
+    for record in records:
+        asked[record.key] += 1
+        yield (record.key, asked[record.key]), record
+
+
+def _slices(pairs: Sequence[tuple[Record, Record]], rounds: int) -> dict[str, dict[str, PartChange]]:
+    earlier = {id(after): before for before, after in pairs}
+    return {
+        name: {
+            part: _part([(earlier[id(one)], one) for one in inside], rounds)
+            for part, inside in parts.items()
+            if len(inside) > 1
+        }
+        for name, parts in slices(after for _, after in pairs).items()
+    }
+
+
+def _part(pairs: Sequence[tuple[Record, Record]], rounds: int) -> PartChange:
+    """The change of two means, tested as `compare` does, by sums of each cluster."""
+    values = np.array([[(one.exact_match, one.f1) for one in pair] for pair in pairs])  # (questions, run, metric)
+    cluster = clusters([after.article for _, after in pairs])
+    count = int(cluster.max()) + 1
+    gained, sizes = np.zeros((count, 2)), np.bincount(cluster)
+    np.add.at(gained, cluster, values[:, 1] - values[:, 0])
+    chance = np.random.default_rng(0)
+    drawn = chance.multinomial(count, np.full(count, 1 / count), rounds)
+    swapped = np.abs(chance.choice([-1.0, 1.0], (rounds, count)) @ gained)
+    p = ((swapped >= np.abs(gained.sum(axis=0)) - _ROUNDING).sum(axis=0) + 1) / (rounds + 1)
+    em, f1 = (
+        Change(*map(float, (*means, *edges, of_chance)))
+        for means, edges, of_chance in zip(
+            values.mean(axis=0).T, intervals((drawn @ gained) / (drawn @ sizes)[:, None]), p, strict=True
+        )
+    )
+    return PartChange(len(pairs), em, f1)
 
 
 def _values(table: Columns) -> NDArray[np.float64]:

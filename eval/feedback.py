@@ -16,7 +16,7 @@ _NO_ARTICLE = ""
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A question whose answer is known: the places of all that count, each with other words, the latest first; none
+    """A question whose answer is known: the places of all that count, the latest first; none
     where the articles do not answer it, and `article` is then the one that was wrongly quoted, if any. `key` is that of
     the latest feedback that counts, and `day` its day."""
 
@@ -82,11 +82,7 @@ def _judged(standing: Sequence[int], given: Mapping[int, Feedback], text_of: Tex
     places: tuple[Place, ...] = ()
     article = latest.place.article if latest.place else None
     if latest.verdict is not Verdict.UNANSWERABLE:
-        by_words: dict[str, Place] = {}
-        for key in standing:
-            if (place := given[key].place) is not None:
-                by_words.setdefault(place.quote, place)
-        places = tuple(by_words.values())
+        places = tuple(place for key in standing if (place := given[key].place) is not None)
     elif article is not None and text_of(article) is None:
         article = None
     return Judged(standing[0], latest.question, latest.created[:10], places, article)
@@ -98,11 +94,15 @@ def jsonl(questions: Sequence[Judged]) -> str:
 
 
 def _fields(one: Judged) -> dict[str, Any]:
-    fields: dict[str, Any] = {"question": one.question, "answers": [place.quote for place in one.places]}
+    answers = list(dict.fromkeys(place.quote for place in one.places))
+    fields: dict[str, Any] = {"question": one.question, "answers": answers}
     if one.article is not None:
         fields["article"] = one.article
     if one.places:
-        fields["start"] = one.places[0].start
+        first, *also = one.places
+        fields["start"] = first.start
+        if also:
+            fields["also"] = [{"article": place.article, "start": place.start, "answer": place.quote} for place in also]
     return {**fields, "answerable": bool(one.places), "date": one.day}
 
 
@@ -121,6 +121,7 @@ def squad(questions: Sequence[Judged], text_of: TextOf) -> str:
                     "question": one.question,
                     "answers": [{"text": place.quote, "answer_start": place.start} for place in places],
                     "is_impossible": not places,
+                    "date": one.day,
                 }
             )
     data = [

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from eval.gold_files import read_fields
 from index.article import parse_published, storable
 from index.errors import InvalidInput
+from index.search import check_question
 
 _MAX_PROBLEMS = 20
 """Problems of a file that are told one by one, to fit a screen."""
@@ -17,10 +18,24 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
+class GoldPlace:
+    """Where an answer stands: at the code point `start` of an article."""
+
+    article: str
+    start: int
+    answer: str
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
 class GoldQuestion:
     """`answers` is empty where the collection holds none. `start` is the code point in the text of `article` at which
-    the first answer stands; each is None where it is not known. `date` is the day of the question, ISO 8601;
-    `where` names its place in a file, so that a person finds it again."""
+    the first answer stands; each is None where it is not known. `also` are further places at which one of the answers
+    stands. `date` is the day of the question, ISO 8601; `where` names its place in a file, so that a person finds it
+    again."""
 
     question: str
     answers: tuple[str, ...]
@@ -28,16 +43,25 @@ class GoldQuestion:
     start: int | None = None
     tags: tuple[str, ...] = ()
     date: str | None = None
+    also: tuple[GoldPlace, ...] = ()
     where: str = field(default="", compare=False)
 
     @property
     def answerable(self) -> bool:
         return bool(self.answers)
 
+    @property
+    def places(self) -> tuple[GoldPlace, ...]:
+        """All that are known, `start` first."""
+        if self.article is None or self.start is None:
+            return self.also
+        return GoldPlace(self.article, self.start, self.answers[0]), *self.also
+
 
 def read_gold(path: Path) -> list[GoldQuestion]:
-    """Read SQuAD 1.1/2.0 JSON, JSONL with `question, answers, article, start, answerable, tags, date`, RealTime QA's
-    JSONL, or CSV and TSV, by their endings, with columns of these names; several answers of a cell are separated by |.
+    """Read SQuAD 1.1/2.0 JSON, JSONL with `question, answers, article, start, answerable, tags, date` and `also`,
+    RealTime QA's JSONL, or CSV and TSV, by their endings, with columns of these names but the last; several answers of
+    a cell are separated by |.
 
     A question whose `answer_in` is an empty list counts as having no answer. Raises InvalidInput, with a line for each
     of the first 20 problems, where the file is none of these.
@@ -62,24 +86,33 @@ def read_gold(path: Path) -> list[GoldQuestion]:
 def checked(
     questions: Sequence[GoldQuestion], text_of: Callable[[str], str | None]
 ) -> tuple[list[GoldQuestion], list[str]]:
-    """The questions, without a `start` at which their first answer does not stand, and a line about each of those and
-    each whose article is unknown; it keeps its place. `text_of` gives an article's text by its id, None where there is
-    none, and is asked once for each."""
+    """The questions, without the places at which their answers do not stand, and a line about each of those and each
+    whose article is unknown; it stays. `text_of` gives an article's text by its id, None where there is none, and is
+    asked once for each."""
     named: dict[str, list[int]] = {}
     for number, gold in enumerate(questions):
-        if gold.article is not None:
-            named.setdefault(gold.article, []).append(number)
-    kept, problems = list(questions), {}
+        for article in dict.fromkeys((gold.article, *(place.article for place in gold.also))):
+            if article is not None:
+                named.setdefault(article, []).append(number)
+    kept = list(questions)
+    problems: list[tuple[int, str]] = []
     for article, numbers in named.items():
         text = text_of(article)
         for number in numbers:
-            gold = questions[number]
             if text is None:
-                problems[number] = f"there is no article {article!r} in the library"
-            elif gold.start is not None and not text.startswith(gold.answers[0], gold.start):
-                kept[number] = replace(gold, start=None)
-                problems[number] = _misplaced(gold, text)
-    return kept, [f"{kept[number].where or kept[number].question}: {problems[number]}" for number in sorted(problems)]
+                problems.append((number, f"there is no article {article!r} in the library"))
+                continue
+            for place in kept[number].places:
+                if place.article == article and not text.startswith(place.answer, place.start):
+                    kept[number] = _without(kept[number], place)
+                    problems.append((number, _misplaced(place, text)))
+    problems.sort(key=lambda problem: problem[0])
+    return kept, [f"{kept[number].where or kept[number].question}: {told}" for number, told in problems]
+
+
+def _without(gold: GoldQuestion, place: GoldPlace) -> GoldQuestion:
+    also = tuple(one for one in gold.also if one != place)
+    return replace(gold, start=None if place == gold.places[0] else gold.start, also=also)
 
 
 def sampled(items: Sequence[_Item], count: int | None, seed: int = 0) -> list[_Item]:
@@ -88,15 +121,15 @@ def sampled(items: Sequence[_Item], count: int | None, seed: int = 0) -> list[_I
     return list(items) if count is None or count >= len(items) else random.Random(seed).sample(items, count)
 
 
-def _misplaced(gold: GoldQuestion, text: str) -> str:
-    answer = gold.answers[0]
+def _misplaced(place: GoldPlace, text: str) -> str:
+    answer = place.answer
     if (found := text.find(answer)) < 0:
         places = "nor anywhere else"
     elif text.find(answer, found + 1) < 0:
         places = f"but at {found}"
     else:
         places = "but at several other places"
-    return f"{answer!r} does not stand at {gold.start} of article {gold.article!r}, {places}"
+    return f"{answer!r} does not stand at {place.start} of article {place.article!r}, {places}"
 
 
 def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
@@ -104,6 +137,7 @@ def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
     question, answers = fields.get("question"), fields.get("answers", [])
     if not isinstance(question, str) or not question.strip():
         raise InvalidInput('it has no "question"')
+    check_question(question)
     if not isinstance(answers, list) or not all(isinstance(answer, str) and answer.strip() for answer in answers):
         raise InvalidInput('its "answers" is no list of strings')
     if (answerable := fields.get("answerable")) is not None:
@@ -117,15 +151,35 @@ def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
     tags = fields.get("tags") or []
     if not isinstance(tags, list):
         raise InvalidInput('its "tags" is no list')
+    day = _day(fields.get("date"))
+    if "answers" not in fields and answerable is None:  # or a name that is mistyped would make all of them unanswerable
+        raise InvalidInput('it has no "answers"; where the articles hold none, say so: "answers": []')
     return GoldQuestion(
         storable(question),
         tuple(dict.fromkeys(map(storable, answers))),
         article or None,
         start,
         tuple(_name(tag, "tags") for tag in tags),
-        _day(fields.get("date")),
+        day,
+        _also(fields.get("also") or [], answers),
         storable(where),
     )
+
+
+def _also(places: object, answers: Sequence[str]) -> tuple[GoldPlace, ...]:
+    """Raises InvalidInput."""
+    wrong = InvalidInput('its "also" is no list of places, each with an "article", a "start" and one of the "answers"')
+    if not isinstance(places, list):
+        raise wrong
+    found = {}
+    for place in places:
+        if not isinstance(place, Mapping) or place.get("answer") not in answers:
+            raise wrong
+        article, start = _name(place.get("article"), "article"), place.get("start")
+        if type(start) is not int or start < 0 or not article:
+            raise wrong
+        found[GoldPlace(article, start, storable(place["answer"]))] = None
+    return tuple(found)
 
 
 def _name(value: object, field: str) -> str:

@@ -65,10 +65,20 @@ def _squad(data: list[Any], file: str) -> Iterator[Item]:
                     number += 1
                     name = asked.get("id", number)
                     answers = [] if asked.get("is_impossible") else asked["answers"]
-                    fields = {"question": asked["question"].strip(), "answers": [answer["text"] for answer in answers]}
+                    fields = {
+                        "question": asked["question"].strip(),
+                        "answers": [answer["text"] for answer in answers],
+                        "article": entry["title"],
+                        "date": asked.get("date"),
+                    }
                     if answers:
-                        fields["article"] = entry["title"]
-                        fields["start"] = paragraph_start + answers[0]["answer_start"]
+                        first, *also = [paragraph_start + answer["answer_start"] for answer in answers]
+                        fields["start"] = first
+                        fields["also"] = [
+                            {"article": entry["title"], "start": start, "answer": answer["text"]}
+                            for start, answer in zip(also, answers[1:], strict=True)
+                            if (start, answer["text"]) != (first, answers[0]["text"])
+                        ]
                     yield f"{file}, question {name if isinstance(name, str) else number}", fields
     except (KeyError, TypeError, AttributeError) as error:
         yield file, InvalidInput(f"it looks like SQuAD but is not: {error!r}")

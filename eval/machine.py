@@ -2,8 +2,10 @@
 
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 import numpy as np
@@ -34,6 +36,12 @@ def processor(file: Path) -> str:
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had at most."""
+    most = getrusage(RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10  # in kilobytes on Linux
 
 
 def versions() -> dict[str, str]:

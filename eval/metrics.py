@@ -30,6 +30,15 @@ def f1(answer: str, accepted: Sequence[str]) -> float:
     return max(_f1(normalize(answer).split(), normalize(text).split()) for text in accepted or [""])
 
 
+def given_scores(given: str | None, accepted: Sequence[str]) -> tuple[float, float]:
+    """Exact match and F1 of what was given, None where nothing was: which is right where nothing is accepted, and there
+    alone, whatever normalisation leaves of the words."""
+    if given is None or not accepted:
+        right = float(given is None and not accepted)
+        return right, right
+    return exact_match(given, accepted), f1(given, accepted)
+
+
 def _f1(answer: Sequence[str], accepted: Sequence[str]) -> float:
     if not answer or not accepted:
         return float(answer == accepted)

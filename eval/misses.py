@@ -9,7 +9,7 @@ from index.errors import ArticleNotFound
 from index.filter import Filter
 from index.library import CANDIDATES, AnyLibrary
 from index.passage import Passage
-from index.search import Hit
+from index.search import MAX_QUESTION_CHARACTERS, Hit
 from qa.answer import Answer, Candidate
 
 _AROUND = 200
@@ -48,32 +48,45 @@ def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: AnyLibra
 def out_of_reach(gold: GoldQuestion, library: AnyLibrary) -> Miss | None:
     """Why no search can find the answer, or None where some passage holds it. Where its article is not known it is
     looked for by its own words."""
-    found: list[Hit] = []
-    texts: list[Article] = []
     if gold.article is not None:
-        try:
-            article = library.article(gold.article)
-        except ArticleNotFound:
+        article = article_of(gold, library)
+        if article is None:
             return Miss.NOT_IN_LIBRARY
-        texts.append(article)
-        found += library.search(_surroundings(gold, article), CANDIDATES, Filter(articles=frozenset({article.id})))
+        texts = [article]
     else:
-        for answer in gold.answers:
-            found += library.search(answer, CANDIDATES)
-        texts += [hit.passage.article for hit in found]
-    if any(holds(hit.passage, gold) for hit in found):
+        texts = [hit.passage.article for answer in gold.answers for hit in _found(answer, gold, library)]
+    if passage_of(gold, library) is not None:
         return None
-    placed = gold.article is not None and gold.start is not None
-    within = placed or any(_has_words(article.text, gold) for article in texts)
+    within = gold.start is not None or any(_has_words(article.text, gold) for article in texts)
     return Miss.SPLIT if within else Miss.NOT_IN_LIBRARY
 
 
+def passage_of(gold: GoldQuestion, library: AnyLibrary) -> Passage | None:
+    """A passage that holds the answer, the likeliest for the question; where its article is not known the answer is
+    looked for by its own words. None where there is none."""
+    article = article_of(gold, library)
+    if gold.article is not None and article is None:
+        return None
+    wordings = gold.answers if article is None or gold.start is None else [_surroundings(gold, article.text)]
+    found = (hit.passage for text in (gold.question, *wordings) for hit in _found(text, gold, library))
+    return next((passage for passage in found if holds(passage, gold)), None)
+
+
+def article_of(gold: GoldQuestion, library: AnyLibrary) -> Article | None:
+    """The article that is named, if it is there."""
+    try:
+        return None if gold.article is None else library.article(gold.article)
+    except ArticleNotFound:
+        return None
+
+
 def holds(passage: Passage, gold: GoldQuestion) -> bool:
-    """Whether the passage holds the gold answer: at its place where that is known, else anywhere, by its words."""
-    if gold.article is not None and gold.start is not None:
-        end = gold.start + len(gold.answers[0])
-        return passage.article.id == gold.article and passage.start <= gold.start and end <= passage.end
-    return _has_words(passage.text, gold)
+    """Whether the passage holds a gold answer: at one of its places where they are known, else anywhere in its article,
+    or where that is not known either in any, by its words."""
+    id = passage.article.id
+    if places := gold.places:
+        return any(one.article == id and passage.start <= one.start and one.end <= passage.end for one in places)
+    return gold.article in (None, id) and _has_words(passage.text, gold)
 
 
 def best_candidate(answer: Answer) -> Candidate | None:
@@ -86,10 +99,15 @@ def _has_words(text: str, gold: GoldQuestion) -> bool:
     return any(f" {answer} " in words for given in gold.answers if (answer := normalize(given)))
 
 
-def _surroundings(gold: GoldQuestion, article: Article) -> str:
-    if gold.start is None:
-        return gold.answers[0]
-    return article.text[max(0, gold.start - _AROUND) : gold.start + len(gold.answers[0]) + _AROUND]
+def _found(text: str, gold: GoldQuestion, library: AnyLibrary) -> list[Hit]:
+    """In the article that is named, if one is."""
+    within = Filter() if gold.article is None else Filter(articles=frozenset({gold.article}))
+    return library.search(text[:MAX_QUESTION_CHARACTERS], CANDIDATES, within)
+
+
+def _surroundings(gold: GoldQuestion, text: str) -> str:
+    start = gold.start or 0
+    return text[max(0, start - _AROUND) : start + len(gold.answers[0]) + _AROUND]
 
 
 def _within(candidate: Candidate, hit: Hit) -> bool:

@@ -1,7 +1,7 @@
 """`Record`: what became of one gold question. `Run`: all of them, and what they were asked of. The run file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,11 @@ from index.errors import InvalidInput
 
 FORMAT = 1
 """Of the run file; rises when a file of before can no longer be read."""
+
+NOTHING = "–"
+
+_OF_A_RUN = {"made", "seconds", "peak memory mib"}
+"""Facts that are new with each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,11 @@ class Record:
 
     `given` is the answer, `best` the best candidate, given or withheld, with its `confidence`. Scores are in [0, 1]:
     `exact_match` and `f1` of what was given (nothing is right where there is no answer), `best_` of the best candidate.
-    `exact_span` says whether a cited place is the gold's, None where that is not known. `rank` is that of the first of
-    `hits` passages that holds a gold answer, from 1; `read` of them were read. `oracle` is the exact match had one
-    stage been perfect, by its name. Of `quotes` cited quotes `misplaced` do not stand where they were said to. `miss`
-    says what went wrong where the exact match is 0, and `card` shows it.
+    `exact_span` says whether a cited place is the gold's, None where that is not known. `rank` is that of the first
+    passage that holds a gold answer, from 1, among the `hits` or, where fewer were asked for, the ten best; `read` of
+    the hits were read. `oracle` is the exact match had one stage been perfect, by its name. Of `quotes` cited quotes
+    `misplaced` do not stand where they were said to. `miss` says what went wrong where the exact match is 0, and `card`
+    shows it.
     """
 
     question: str
@@ -92,9 +98,10 @@ class Record:
         return bool(self.answers)
 
     @property
-    def key(self) -> tuple[str, str | None]:
-        """Two records with the same key are of the same gold question."""
-        return self.question, self.article
+    def key(self) -> tuple[str, str | None, tuple[str, ...]]:
+        """Two records with the same key are of the same gold question: of one that was corrected since, the scores say
+        nothing about what answers."""
+        return self.question, self.article, self.answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,33 @@ class Run:
 
     about: Mapping[str, Any]
     records: tuple[Record, ...]
+
+
+def facts(values: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, str]]:
+    """What is noted about a run, as names and texts; what is within something else has that in its name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from facts(value, f"{inside}{name}, ")
+        else:
+            yield f"{inside}{name}".replace("_", " "), _told(value)
+
+
+def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What two runs were not made with alike: its name, and what it was in each."""
+    old, new = ({name: text for name, text in facts(about) if name not in _OF_A_RUN} for about in (before, after))
+    for name in dict.fromkeys([*new, *old]):
+        if old.get(name) != new.get(name):
+            yield name, old.get(name, NOTHING), new.get(name, NOTHING)
+
+
+def _told(value: object) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_told, value)) or NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write_run(file: Path, run: Run) -> None:

@@ -13,12 +13,12 @@ from markupsafe import Markup
 
 from eval.charts import charts
 from eval.misses import Miss
-from eval.record import Record, Run
+from eval.record import NOTHING, Record, Run, facts, unlike
 from eval.scores import METRICS, Score, misses, oracles, scores
 from eval.slices import slices
 
 if TYPE_CHECKING:
-    from eval.compare import Comparison
+    from eval.compare import Comparison, PartChange
 
 MAX_CARDS = 2_000
 """Misses shown one by one: more than anybody reads, and few enough for a browser."""
@@ -40,7 +40,7 @@ MEANINGS: Mapping[Miss, str] = {
     Miss.NOT_RETRIEVED: "A passage holds it, but none of those that were found.",
     Miss.NOT_READ: "It was found, but reading stopped before it.",
     Miss.LOST: "It was read, but the best candidate is from another passage.",
-    Miss.WRONG_SPAN: "The best candidate is from a passage that holds it, but is another span.",
+    Miss.WRONG_SPAN: "A passage that holds it was read, but the best candidate is another span, or there is none.",
     Miss.WITHHELD: "The best candidate is right, but was not sure enough to be given.",
     Miss.NOT_WITHHELD: "The articles hold no answer, but one was given.",
 }
@@ -50,7 +50,6 @@ SIGNIFICANT = 0.05
 
 OUTCOMES = ("answered right", "answered wrong", "no answer given")
 
-_NOTHING = "–"
 _UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """What HTML cannot hold, or shows in no way."""
 
@@ -88,6 +87,15 @@ class Slice:
     left_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedSlice:
+    """The parts shown, by name, and how many smaller ones are not."""
+
+    name: str
+    parts: "Sequence[tuple[str, PartChange]]"
+    left_out: int
+
+
 def html(run: Run, baseline: Run | None = None, comparison: "Comparison | None" = None) -> str:
     """The page of at least one record; the same text for the same runs. With a baseline it says what that was made with
     that this was not, with a comparison what changed since."""
@@ -99,8 +107,9 @@ def html(run: Run, baseline: Run | None = None, comparison: "Comparison | None" 
         .render(
             about=list(_about(run.about)),
             baseline=baseline,
-            unlike=[] if baseline is None else list(_unlike(baseline.about, run.about)),
+            unlike=[] if baseline is None else list(unlike(baseline.about, run.about)),
             comparison=comparison,
+            changed_slices=[] if comparison is None else list(_changed_slices(comparison)),
             significant=SIGNIFICANT,
             records=records,
             right=sum(record.exact_match == 1 for record in records),
@@ -147,7 +156,7 @@ def _fit(value: object) -> object:
 def _number(value: float | None, unit: str, *, named: bool = True) -> str:
     """A metric's value in its unit; a share is shown in per cent."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     shown = f"{100 * value:.1f}" if unit == "%" else f"{value:,.0f}" if unit == "ms" else f"{value:.1f}"
     return f"{shown}\N{NO-BREAK SPACE}{unit}".strip() if named else shown
 
@@ -155,13 +164,13 @@ def _number(value: float | None, unit: str, *, named: bool = True) -> str:
 def _signed(value: float | None, unit: str) -> str:
     """A difference of a metric, in points where it is a share."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     return f"{100 * value if unit == '%' else value:+,.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _interval(score: Score, unit: str) -> str:
     if score.low is None or score.high is None:
-        return _NOTHING
+        return NOTHING
     return f"{_number(score.low, unit, named=False)} to {_number(score.high, unit, named=False)}"
 
 
@@ -200,6 +209,13 @@ def _slices(records: Sequence[Record]) -> Iterator[Slice]:
             yield Slice(name, kept, len(parts) - len(kept))
 
 
+def _changed_slices(comparison: "Comparison") -> Iterator[ChangedSlice]:
+    for name, parts in comparison.slices.items():
+        kept = list(parts.items())[:MAX_PARTS]
+        if kept:
+            yield ChangedSlice(name, kept, len(parts) - len(kept))
+
+
 def _part(name: str, records: Sequence[Record]) -> Part:
     exact_match, f1 = np.mean([(record.exact_match, record.f1) for record in records], axis=0)
     return Part(name, len(records), float(exact_match), float(f1))
@@ -209,33 +225,7 @@ def _about(about: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str, 
     """What a run was made with: by topic, names with what they are; the topic of what has none is empty."""
     alone = {name: value for name, value in about.items() if not isinstance(value, Mapping)}
     if alone:
-        yield "", list(_flat(alone))
+        yield "", list(facts(alone))
     for topic, value in about.items():
         if isinstance(value, Mapping):
-            yield topic.replace("_", " "), list(_flat(value))
-
-
-def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What two runs were not made with alike: its name, and what it was in each."""
-    old, new = dict(_flat(before)), dict(_flat(after))
-    for name in dict.fromkeys([*new, *old]):
-        if old.get(name) != new.get(name):
-            yield name, old.get(name, _NOTHING), new.get(name, _NOTHING)
-
-
-def _flat(values: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{inside}{name}, ")
-        else:
-            yield f"{inside}{name}".replace("_", " "), _told(value)
-
-
-def _told(value: object) -> str:
-    if value is None:
-        return _NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_told, value)) or _NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+            yield topic.replace("_", " "), list(facts(value))

@@ -1,17 +1,17 @@
 """Ask gold questions and record what comes back."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from eval.gold import GoldQuestion
-from eval.metrics import exact_match, f1
-from eval.misses import best_candidate, holds, why_wrong
+from eval.metrics import exact_match, given_scores
+from eval.misses import article_of, best_candidate, holds, passage_of, why_wrong
 from eval.record import Card, Record, SeenHit, Shown
+from eval.scores import RECALL_AT
 from index.article import Article
-from index.errors import ArticleNotFound
-from index.filter import Filter
 from index.library import AnyLibrary, Validity
 from index.passage import sentences
+from index.search import Hit
 from qa.answer import Answer, Ask, Candidate, Citation, Question
 from qa.wire import AnswerJSON, CitationJSON, answer_json
 
@@ -27,8 +27,8 @@ def evaluate(
 ) -> Iterator[Record]:
     """Ask each question as `how` says; the library, of which `ask` answers, tells why a question was missed.
 
-    One that is missed since its article was not found is asked again of that article alone: what perfect retrieval
-    would have given.
+    One that is missed since no passage with its answer was found is asked again of such a passage alone: what perfect
+    retrieval would have given.
     """
     for gold in questions:
         yield record(gold, replace(how, text=gold.question), ask, library, verify)
@@ -37,11 +37,11 @@ def evaluate(
 def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary, verify: Verify) -> Record:
     """Of one gold question, asked as `question`."""
     answer = ask(question)
-    best, article = best_candidate(answer), _article(gold, library)
-    text, best_text = answer.text or "", best.text if best else ""
-    right = exact_match(text, gold.answers) == 1
-    best_right = gold.answerable and exact_match(best_text, gold.answers) == 1
-    held = [rank for rank, hit in enumerate(answer.hits, start=1) if gold.answerable and holds(hit.passage, gold)]
+    best, article = best_candidate(answer), article_of(gold, library)
+    em, f1 = given_scores(answer.text, gold.answers)
+    best_em, best_f1 = given_scores(best.text if best else None, gold.answers) if gold.answerable else (0.0, 0.0)
+    right, best_right = em == 1, best_em == 1
+    held = _ranks(gold, answer.hits)
     read = len(answer.hits) - answer.unread
     cited = list(_citations(answer_json(answer)))
     return Record(
@@ -53,16 +53,16 @@ def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary
         given=answer.text,
         best=best.text if best else None,
         confidence=answer.confidence,
-        exact_match=float(right),
-        f1=f1(text, gold.answers),
-        best_exact_match=float(best_right),
-        best_f1=f1(best_text, gold.answers) if gold.answerable else 0.0,
+        exact_match=em,
+        f1=f1,
+        best_exact_match=best_em,
+        best_f1=best_f1,
         exact_span=_exact_span(gold, answer.best),
-        rank=held[0] if held else None,
+        rank=held[0] if held else _rank_below(gold, question, answer, library),
         hits=len(answer.hits),
         read=read,
         oracle={
-            "retrieval": float(right or (not held and article is not None and _right_alone(gold, question, ask))),
+            "retrieval": float(right or (not held and _right_alone(gold, question, ask, library))),
             "reading": float(right or not gold.answerable or any(rank <= read for rank in held)),
             "ranking": float(right or (answer.text is not None and _any_right(gold, answer))),
             "abstaining": float(best_right or not gold.answerable),
@@ -75,36 +75,43 @@ def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary
     )
 
 
-def _article(gold: GoldQuestion, library: AnyLibrary) -> Article | None:
-    try:
-        return None if gold.article is None else library.article(gold.article)
-    except ArticleNotFound:
+def _ranks(gold: GoldQuestion, hits: Sequence[Hit]) -> list[int]:
+    """Of the hits that hold an answer, from 1."""
+    return [rank for rank, hit in enumerate(hits, start=1) if gold.answerable and holds(hit.passage, gold)]
+
+
+def _rank_below(gold: GoldQuestion, question: Question, answer: Answer, library: AnyLibrary) -> int | None:
+    """The first rank after those of the hits, where so few were asked for that recall at RECALL_AT needs more."""
+    asked = len(answer.hits)
+    if not gold.answerable or not 0 < asked < RECALL_AT[-1]:
         return None
+    hits = library.search(question.text, RECALL_AT[-1], question.filter)
+    return next((rank for rank in _ranks(gold, hits) if rank > asked), None)
 
 
 def _exact_span(gold: GoldQuestion, given: Candidate | None) -> float | None:
-    """Whether one of the places given is the gold's, with the words of any accepted answer."""
-    if gold.start is None:
+    """Whether one of the places given is one of the gold's, with the words of any accepted answer."""
+    if not gold.places:
         return None
-    end = gold.start + len(gold.answers[0])
-    places = given.citations if given else ()
     return float(
         any(
-            cited.article.id == gold.article
-            and cited.start < end
-            and gold.start < cited.end
+            cited.article.id == place.article
+            and cited.start < place.end
+            and place.start < cited.end
             and cited.quote in gold.answers
-            for cited in places
+            for cited in (given.citations if given else ())
+            for place in gold.places
         )
     )
 
 
-def _right_alone(gold: GoldQuestion, question: Question, ask: Ask) -> bool:
-    """Whether the gold article alone gives the right answer."""
-    if not gold.answerable or gold.article is None:
+def _right_alone(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary) -> bool:
+    """Whether a passage that holds the answer gives it where it is all there is to read."""
+    passage = passage_of(gold, library) if gold.answerable else None
+    if passage is None:
         return False
-    alone = ask(replace(question, filter=Filter(articles=frozenset({gold.article}))))
-    return exact_match(alone.text or "", gold.answers) == 1
+    alone = replace(passage.article, text=passage.text)
+    return given_scores(ask(replace(question, texts=(alone,))).text, gold.answers)[0] == 1
 
 
 def _any_right(gold: GoldQuestion, answer: Answer) -> bool:

@@ -17,6 +17,10 @@ COVERAGE_AT = (0.8, 0.9, 0.95)
 PERCENTILES = (50, 95, 99)
 STAGES = ("search", "read", "total")
 RESAMPLES = 1_000
+MIN_CLUSTERS = 8
+"""Fewer articles say nothing of others, and can be exchanged in so few ways that no test of `eval.compare` finds
+anything: 2 / 2^8 is below 0.05 / 5, 2 / 2^7 is not."""
+
 _LEVEL = 0.95
 
 Numbers = NDArray[np.float64]
@@ -25,7 +29,7 @@ Numbers = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Records as arrays, each of shape (questions,); `rank` is infinite where no hit holds an answer, `exact_span` NaN
-    where it is not known. `cluster` numbers the articles: questions about one article are not independent."""
+    where it is not known. `cluster` is what `clusters` says."""
 
     cluster: NDArray[np.int64]
     answerable: NDArray[np.bool_]
@@ -58,13 +62,12 @@ def columns(records: Sequence[Record]) -> Columns:
     """Of at least one record."""
     ranks = [record.rank for record in records]
     reciprocal, ndcg = rank_metrics(ranks, RECALL_AT[-1])
-    clusters = {key: number for number, key in enumerate(dict.fromkeys(map(_cluster, records)))}
 
     def numbers(value: Callable[[Record], float | None]) -> Numbers:
         return np.array([np.nan if (one := value(record)) is None else one for record in records], dtype=np.float64)
 
     return Columns(
-        cluster=np.array([clusters[_cluster(record)] for record in records]),
+        cluster=clusters([record.article for record in records]),
         answerable=np.array([record.answerable for record in records]),
         given=np.array([record.given is not None for record in records]),
         right=np.array([record.best_exact_match == 1 for record in records]),
@@ -84,9 +87,14 @@ def columns(records: Sequence[Record]) -> Columns:
     )
 
 
-def _cluster(record: Record) -> tuple[str | None, str]:
-    """Its article's, or its own where that is not known."""
-    return record.article, "" if record.article is not None else record.question
+def clusters(articles: Sequence[str | None]) -> NDArray[np.int64]:
+    """Numbers, for the article of each question, what is drawn or exchanged as one: the questions about an article,
+    one alone where that is not known; and each alone where there are fewer than MIN_CLUSTERS."""
+    keys = [article if article is not None else number for number, article in enumerate(articles)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    if len(numbers) < MIN_CLUSTERS:
+        return np.arange(len(articles))
+    return np.array([numbers[key] for key in keys])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +174,8 @@ class Score:
 
 
 def scores(records: Sequence[Record], resamples: int = RESAMPLES) -> dict[str, Score]:
-    """Every metric of at least one record. The interval is the percentile bootstrap's (Efron 1979) over articles, each
-    drawn with all of its questions (Field and Welsh 2007)."""
+    """Every metric of at least one record. The interval is the percentile bootstrap's (Efron 1979) over `clusters`, an
+    article drawn with all of its questions (Field and Welsh 2007)."""
     table = columns(records)
     with np.errstate(invalid="ignore"):
         values = {name: metric.value(table) for name, metric in METRICS.items()}

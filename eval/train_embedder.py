@@ -27,6 +27,7 @@ from index.batch import embedded_text
 from index.embed import embedder_folder, export_embedder, load_embedder, load_torch
 from index.formats import read_file
 from index.library import Library
+from index.onnx import cores
 from index.passage import Passage
 from qa.training.labels import words
 from qa.training.result import halved
@@ -41,7 +42,7 @@ _HARD_TIMES = 3
 """How often a question is there for which a wrong passage is found before the right one: a fifth of them."""
 
 _BATCH = 24
-_RATE = 2e-5
+_RATE = 4e-5
 _WARM_UP_STEPS = 30
 _SCALE = 20.0
 """Of cosines, before a softmax over a batch's passages: as all-MiniLM-L6-v2 was trained."""
@@ -104,6 +105,7 @@ def _may_answer(passage: Passage, gold: GoldQuestion) -> bool:
 def trained(base: Path, triplets: Sequence[Triplet], minutes: float, seed: int) -> SentenceTransformer:
     """The model in `base` after so many minutes, the rate going down to zero in them. As it was loaded it drops
     nothing out. Its word embeddings stay: few words are in these questions, and all of them in somebody's articles."""
+    torch.set_num_threads(cores())  # a search by FAISS in this thread has left it one
     model = load_torch(base)
     _encoder(model).embeddings.requires_grad_(False)
     parameters = [one for one in model.parameters() if one.requires_grad]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.gold import GoldQuestion
-from eval.metrics import exact_match, f1
+from eval.metrics import given_scores
 from eval.misses import holds
-from eval.scores import RESAMPLES, drawn_rows, intervals
+from eval.scores import RESAMPLES, clusters, drawn_rows, intervals
 from index.errors import InvalidInput
 from index.library import CANDIDATES, AnyLibrary
 from index.search import Hit, fuse
@@ -46,14 +46,19 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """`choice` is made on all questions. `after` is of questions that had no part in the choice: each fifth of the
-    articles, with what was chosen on the others; `low` and `high` are the 95 % interval of its gain in exact match over
-    `before`, the present settings on the same questions."""
+    articles (of the questions, where these are about few), with what was chosen on the others; `low` and `high` are the
+    95 % interval of its gain in exact match over `before`, the present settings on the same questions."""
 
     choice: Choice
     before: Outcome
     after: Outcome
     low: float
     high: float
+
+    @property
+    def gain(self) -> float:
+        """In exact match; below 0 the choice is no better than chance made it look."""
+        return self.after.exact_match - self.before.exact_match
 
 
 Read = Mapping[int, Sequence[Span]]
@@ -91,8 +96,8 @@ def tune(
     if len(questions) < MIN_READINGS or not any(gold.answerable for gold in questions):
         raise InvalidInput(f"to tune, give at least {MIN_READINGS} questions, of which some have an answer")
     cases = [_case(library, gold) for gold, _ in zip(questions, progress(questions, "Searching"), strict=True)]
-    cluster = _clusters(questions)
-    parts = [part for fold in range(FOLDS) if not (part := cluster % FOLDS != fold).all()]
+    cluster = clusters([gold.article for gold in questions])
+    parts = [cluster % FOLDS != fold for fold in range(FOLDS)]
     present = Choice(library.dense_weight, calibration.hits, calibration.threshold)
     weights = [_best_weight(cases, part, present.dense_weight) for part in parts]
     overall = _best_weight(cases, np.ones(len(cases), dtype=np.bool_), present.dense_weight)
@@ -117,13 +122,6 @@ def _case(library: AnyLibrary, gold: GoldQuestion) -> _Case:
     return _Case(gold, dense, lexical, held)
 
 
-def _clusters(questions: Sequence[GoldQuestion]) -> NDArray[np.int64]:
-    """Numbers the articles: questions about one are on one side. One without an article is alone."""
-    names = [gold.article or f"\0{number}" for number, gold in enumerate(questions)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names])
-
-
 def _best_weight(cases: Sequence[_Case], part: _Chosen, present: float) -> float:
     """By the mean reciprocal rank of answerable questions; of about as good ones the nearest to the present."""
     taken = [case for case, one in zip(cases, part, strict=True) if one and case.gold.answerable]
@@ -136,7 +134,7 @@ def _best_weight(cases: Sequence[_Case], part: _Chosen, present: float) -> float
 class _Judged:
     """By weight and number of hits: each question's best candidate and its text."""
 
-    found: dict[float, dict[int, list[tuple[Judged, str]]]]
+    found: dict[float, dict[int, list[tuple[Judged, str | None]]]]
 
     def add(self, case: _Case, library: AnyLibrary, reader: Reader, calibration: Calibration) -> None:
         """Read what any of the choices would, each passage once."""
@@ -151,8 +149,8 @@ class _Judged:
             ]
             for hits, rows in by_hits.items():
                 best = next(iter(rank(read[:hits], calibration)), None)
-                text = best.spans[0].text if best else ""
-                right = case.gold.answerable and exact_match(text, case.gold.answers) == 1
+                text = best.spans[0].text if best else None
+                right = case.gold.answerable and given_scores(text, case.gold.answers)[0] == 1
                 rows.append((Judged(best.confidence if best else 0.0, right, case.gold.answerable), text))
 
     def choose(self, weight: float, part: _Chosen) -> Choice:
@@ -170,10 +168,10 @@ class _Judged:
         """Shape (questions, 3), in the order of `Outcome`; recall is NaN where there is no answer."""
         rows = []
         for case, (one, text) in zip(cases, self.found[choice.dense_weight][choice.hits], strict=True):
-            given, accepted = text if one.confidence >= choice.threshold else "", case.gold.answers
+            given = text if one.confidence >= choice.threshold else None
             keys = {key for key, _ in case.ranked(choice.dense_weight)[: choice.hits]}
             recall = float(bool(keys & case.held)) if case.gold.answerable else np.nan
-            rows.append((recall, exact_match(given, accepted), f1(given, accepted)))
+            rows.append((recall, *given_scores(given, case.gold.answers)))
         return np.array(rows)
 
 

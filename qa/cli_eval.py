@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from index.embed import model_fingerprint
+from index.article import storable
+from index.embed import Runtime, choose_runtime, model_fingerprint
 from index.errors import ArticleNotFound, InvalidInput
 from index.library import AnyLibrary, Validity
+from index.onnx import GRAPH, read_about
 from qa import cli_eval_show as show_eval
 from qa import cli_show as show
 from qa.answer import Ask, Question
@@ -88,6 +89,13 @@ def evaluate_gold(
     from eval.gold import read_gold, sampled
     from eval.record import Run, read_run
 
+    others = (hits, threshold, exhaustive or None, budget_ms, to, baseline, report)
+    if tune and any(one is not None for one in others):
+        raise InvalidInput(
+            "--tune chooses and keeps settings, nothing else; to ask with them, run eval again without it"
+        )
+    if dry_run and not tune:
+        raise InvalidInput("--dry-run is for --tune; without it eval changes nothing anyway")
     for file in filter(None, (to, report)):
         if not file.parent.is_dir():  # better now than after an hour's questions
             raise InvalidInput(f"{file}: there is no folder {file.parent}")
@@ -95,21 +103,26 @@ def evaluate_gold(
     everything = read_gold(gold)
     questions = sampled(everything, sample, seed)
     if tune:
-        tune_library(library, embedder, reader, runtime, questions, keep=not dry_run, as_json=as_json)
+        tune_library(library, embedder, reader, runtime, partial(_placed, questions), keep=not dry_run, as_json=as_json)
         return
     how = Question("", hits, threshold=threshold, budget_ms=budget_ms, exhaustive=exhaustive)
     with open_answers(library, embedder, reader, runtime) as (opened, answers):
         began = time.perf_counter()
-        records, stopped = _records(answers, opened, questions, how)
+        records, stopped = _records(answers, opened, _placed(questions, opened), how)
         seconds = round(time.perf_counter() - began, 1)
-        about = {**_about(opened, reader_folder(reader), how), "seconds": seconds}
+        about = {**_about(opened, reader_folder(reader), runtime, how), "seconds": seconds}
     if not records:
         raise typer.Exit(stopped or 1)
-    asked = {"file": gold.name, "sha256": sha256(gold.read_bytes()).hexdigest(), "of": len(everything), "seed": seed}
+    asked = {
+        "file": storable(gold.name),
+        "sha256": sha256(gold.read_bytes()).hexdigest(),
+        "of": len(everything),
+        "seed": seed,
+    }
     run = Run({**about, "gold": {**asked, "asked": len(records)}}, tuple(records))
     comparison = None if earlier is None else compare(earlier.records, run.records)
     _keep(run, to, earlier, comparison, report)
-    _print(run, comparison, as_json)
+    _print(run, earlier, comparison, as_json)
     if earlier is not None and comparison is None:
         raise InvalidInput(f"{baseline} has none of these questions: there is nothing to compare with")
     if stopped is not None:
@@ -125,20 +138,26 @@ def _records(
     """Of all questions, or of those answered before an interruption, with its exit code."""
     from rich.progress import track
 
-    from eval.gold import checked
     from eval.run import evaluate
 
     def verify(cited: CitationJSON) -> Validity:
         return library.verify(*citation_fields(cited)).validity
 
-    placed, problems = checked(questions, partial(_text, library))
-    _tell(problems)
     records: list[Record] = []
     with Stoppable() as stopped:
-        asked = track(placed, "Asking", console=err, disable=not err.is_terminal)
+        asked = track(questions, "Asking", console=err, disable=not err.is_terminal)
         for record in evaluate(ask, asked, library, verify, how):
             records.append(record)  # one by one, so that those before an interruption are kept
     return records, stopped.code
+
+
+def _placed(questions: "Sequence[GoldQuestion]", library: AnyLibrary) -> "Sequence[GoldQuestion]":
+    """Without places that are none in this library, of which a word is said."""
+    from eval.gold import checked
+
+    placed, problems = checked(questions, partial(_text, library))
+    _tell(problems)
+    return placed
 
 
 def _text(library: AnyLibrary, id: str) -> str | None:
@@ -155,16 +174,16 @@ def _tell(problems: Sequence[str]) -> None:
         err.print(f"… and {len(problems) - _MAX_PROBLEMS:,} more places that do not match")
 
 
-def _about(library: AnyLibrary, folder: Path, how: Question) -> dict[str, Any]:
+def _about(library: AnyLibrary, folder: Path, runtime: Runtime | None, how: Question) -> dict[str, Any]:
     """What makes a run what it is: two that differ here may differ in their figures."""
-    from eval.machine import machine, versions
+    from eval.machine import machine, peak_memory, versions
 
     articles, passages = library.counts()
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "models": {
-            "reader": f"{folder.name} {model_fingerprint(folder)}",
+            "reader": f"{folder.name} {model_fingerprint(folder)} {_run_by(folder, runtime)}",
             "embedder": f"{library.embedder_name} {library.setting('embedder')}",
         },
         "library": {"fingerprint": library.fingerprint(), "articles": articles, "passages": passages},
@@ -177,8 +196,16 @@ def _about(library: AnyLibrary, folder: Path, how: Question) -> dict[str, Any]:
             "calibration": calibration_for(library, folder).json(),
         },
         "machine": machine(),
-        "peak_memory_mib": getrusage(RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mib": peak_memory() >> 20,
     }
+
+
+def _run_by(folder: Path, runtime: Runtime | None) -> str:
+    """What runs the reader, and which graph: in 8 bits one answers otherwise."""
+    graph = folder / GRAPH
+    if choose_runtime(folder.name, graph, runtime) is Runtime.TORCH:
+        return "by torch"
+    return f"by onnx {read_about(graph, folder).graph_sha256[:16]}"
 
 
 def _keep(
@@ -198,14 +225,17 @@ def _keep(
             raise InvalidInput(f"{report}: {error.strerror}") from None
 
 
-def _print(run: "Run", comparison: "Comparison | None", as_json: bool) -> None:
+def _print(run: "Run", earlier: "Run | None", comparison: "Comparison | None", as_json: bool) -> None:
+    from eval.record import unlike
     from eval.scores import misses, oracles, scores
+
+    changed = [] if earlier is None else list(unlike(earlier.about, run.about))
 
     found = scores(run.records)
     if not as_json:
         out.print(show_eval.run(run, found))
         if comparison is not None:
-            out.print(show_eval.comparison(comparison))
+            out.print(show_eval.comparison(comparison, changed))
         return
     print_json(
         {
@@ -216,11 +246,15 @@ def _print(run: "Run", comparison: "Comparison | None", as_json: bool) -> None:
             "oracles": oracles(run.records),
             "quotes": sum(record.quotes for record in run.records),
             "quotes_misplaced": sum(record.misplaced for record in run.records),
-            "comparison": comparison and _comparison_json(comparison),
+            "comparison": comparison and {**_comparison_json(comparison), "unlike": _unlike_json(changed)},
             "about": run.about,
         }
     )
 
 
 def _comparison_json(comparison: "Comparison") -> Mapping[str, Any]:
-    return {**asdict(comparison), "ties": comparison.ties, "worse": comparison.worse}
+    return {**asdict(comparison), "ties": comparison.ties, "tells": comparison.tells, "worse": comparison.worse}
+
+
+def _unlike_json(changed: "Sequence[tuple[str, str, str]]") -> Mapping[str, Mapping[str, str]]:
+    return {name: {"before": before, "now": now} for name, before, now in changed}

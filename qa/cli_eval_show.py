@@ -1,6 +1,6 @@
 """What `pullquote eval` prints for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -50,8 +50,8 @@ def run(of: "Run", found: "Mapping[str, Score]") -> RenderableType:
     return Group(figures, "", labels, "", perfect, "", Text(told, style="dim"))
 
 
-def comparison(found: "Comparison") -> RenderableType:
-    """What changed since the baseline, and whether that is more than chance."""
+def comparison(found: "Comparison", unlike: "Sequence[tuple[str, str, str]]") -> RenderableType:
+    """What changed since the baseline, whether that is more than chance, and what the two were not made with alike."""
     from eval.scores import METRICS
 
     table = _table("against the baseline", "before", "now", "change", "95 % interval", "p")
@@ -70,8 +70,13 @@ def comparison(found: "Comparison") -> RenderableType:
             f"{change.p:.3f}",
         )
     told = f"{found.wins:,} better answered, {found.losses:,} worse, {found.ties:,} alike"
-    left_out = f"; {found.left_out:,} asked in one run only, left out" if found.left_out else ""
+    left_out = f"; {found.left_out:,} asked in one run only or with other answers, left out" if found.left_out else ""
     parts: list[RenderableType] = ["", table, "", Text(told + left_out, style="dim")]
+    if unlike:
+        made = "; ".join(f"{name}: {before}, now {now}" for name, before, now in unlike)
+        parts.append(Text(f"made with something else: {made}", style="dim"))
+    if not found.tells:
+        parts.append(Text("too few questions to tell a change from chance, however large", style="yellow"))
     if found.worse:
         names = ", ".join(METRICS[name].label for name in found.worse)
         parts.append(Text(f"significantly worse than the baseline: {names}", style="bold red"))

@@ -1,6 +1,6 @@
 """`pullquote eval --tune`: settings chosen on gold questions, shown with what they gain, and kept with the library."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from index.embed import Runtime
-from index.library import DENSE_WEIGHT_SETTING
+from index.library import DENSE_WEIGHT_SETTING, AnyLibrary
 from qa.cli_options import err, open_library, out, print_json
 from qa.confidence import calibration_for, note_calibration
 from qa.reader import load_reader, reader_folder
@@ -24,12 +24,13 @@ def tune_library(
     embedder: str | None,
     reader: str,
     runtime: Runtime | None,
-    questions: "Sequence[GoldQuestion]",
+    questions: "Callable[[AnyLibrary], Sequence[GoldQuestion]]",
     *,
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Choose, show, and unless told otherwise keep. Raises InvalidInput, LibraryBusy."""
+    """Choose, show, and unless told otherwise keep what does not answer fewer of the questions that had no part in the
+    choice. `questions` are those for a library. Raises InvalidInput, LibraryBusy."""
     from rich.progress import track
 
     from eval.tune import Choice, tune
@@ -41,18 +42,18 @@ def tune_library(
     with open_library(library, embedder, runtime) as opened:
         calibration = calibration_for(opened, folder)
         present = Choice(opened.dense_weight, calibration.hits, calibration.threshold)
-        tuning = tune(opened, load_reader(reader, runtime), calibration, questions, progress)
+        tuning = tune(opened, load_reader(reader, runtime), calibration, questions(opened), progress)
         choice = tuning.choice
-        if keep:
+        if kept := keep and tuning.gain >= 0:
             opened.note(DENSE_WEIGHT_SETTING, str(choice.dense_weight))
             note_calibration(opened, folder, replace(calibration, hits=choice.hits, threshold=choice.threshold))
     if as_json:
-        print_json({"present": asdict(present), **asdict(tuning), "kept": keep})
+        print_json({"present": asdict(present), **asdict(tuning), "kept": kept})
     else:
-        _print(present, tuning, keep)
+        _print(present, tuning, kept)
 
 
-def _print(present: "Choice", tuning: "Tuning", keep: bool) -> None:
+def _print(present: "Choice", tuning: "Tuning", kept: bool) -> None:
     choice, before, after = tuning.choice, tuning.before, tuning.after
     settings = Table(box=None, pad_edge=False)
     figures = Table(box=None, pad_edge=False)
@@ -72,7 +73,8 @@ def _print(present: "Choice", tuning: "Tuning", keep: bool) -> None:
         ("F1", before.f1, after.f1),
     ):
         figures.add_row(label, f"{old:.1%}", f"{new:.1%}")
-    gain = after.exact_match - before.exact_match
-    told = f"gain in exact match {100 * gain:+.1f} (95 % interval {100 * tuning.low:+.1f} to {100 * tuning.high:+.1f})"
+    interval = f"{100 * tuning.low:+.1f} to {100 * tuning.high:+.1f}"
+    told = f"gain in exact match {100 * tuning.gain:+.1f} (95 % interval {interval})"
     out.print(settings, "", figures, "", Text(told), sep="\n")
-    out.print("kept with the library" if keep else "nothing was kept", style="dim")
+    why = " since these would answer fewer questions" if tuning.gain < 0 else ""
+    out.print("kept with the library" if kept else f"nothing was kept{why}", style="dim")

@@ -3,6 +3,7 @@
 import pytest
 
 from eval.compare import Change, compare
+from eval.record import Record
 from tests.test_eval_scores import NONE, WRONG, made
 
 MANY = range(60)
@@ -43,11 +44,67 @@ def test_a_few_questions_are_no_proof() -> None:
 
 
 def test_questions_of_one_article_are_one_case() -> None:
-    good = [made(f"q{number}", article="ports") for number in MANY]
-    bad = [made(f"q{number}", article="ports", **WRONG) for number in MANY]
-    found = compare(good, bad)
+    def run(wrong: int) -> list[Record]:
+        return [
+            made(f"q{number}", article=f"a{number % 8}", **(WRONG if number % 8 < wrong else {})) for number in MANY
+        ]
+
+    found = compare(run(0), run(3))
     assert found is not None
-    assert (found.changes["em"].p, found.worse) == (1.0, ())
+    assert (found.changes["em"].p, found.worse) == (pytest.approx(0.25, abs=0.04), ())
+    assert found.slices["question word"]["other"].em.p == pytest.approx(0.25, abs=0.04)
+
+
+def test_of_few_articles_each_question_is_a_case() -> None:
+    """Seven could not be told from chance, however bad: two of 128 ways of exchanging them are as extreme."""
+    for articles in (1, 7, 8):
+        good = [made(f"q{number}", article=f"a{number % articles}") for number in MANY]
+        bad = [made(f"q{number}", article=f"a{number % articles}", **WRONG) for number in MANY]
+        found = compare(good, bad)
+        assert found is not None
+        assert ("em" in found.worse, found.tells, found.clusters) == (True, True, 60 if articles < 8 else 8)
+
+
+def test_too_few_questions_tell_nothing() -> None:
+    found = compare([made(f"q{number}") for number in range(7)], [made(f"q{number}", **WRONG) for number in range(7)])
+    assert found is not None
+    assert (found.tells, found.worse, found.losses) == (False, (), 7)
+
+
+def test_a_question_asked_twice_is_two() -> None:
+    records = [made("a"), made("a", **WRONG), made("b")]
+    found = compare(records, records)
+    assert found is not None
+    assert (found.questions, found.left_out, found.wins, found.losses) == (3, 0, 0, 0)
+    found = compare(records[:1], records)
+    assert found is not None
+    assert (found.questions, found.left_out) == (1, 2)
+
+
+def test_a_question_whose_answers_were_corrected_is_left_out() -> None:
+    before = [made("a", answers=("Rome",), **WRONG), made("b")]
+    found = compare(before, [made("a", answers=("Oslo",)), made("b")])
+    assert found is not None
+    assert (found.questions, found.left_out, found.wins) == (1, 2, 0)
+
+
+def test_slices_are_compared() -> None:
+    def run(wrong: bool) -> list[Record]:
+        lost = WRONG if wrong else {}
+        return [
+            *(made(f"Who is {number}?", article=f"a{number}", tags=("people",), **lost) for number in range(20)),
+            *(made(f"Where is {number}?", article=f"a{number}") for number in range(20)),
+            made("Why?", **lost),
+        ]
+
+    found = compare(run(wrong=False), run(wrong=True))
+    assert found is not None
+    assert {name: list(parts) for name, parts in found.slices.items()}["question word"] == ["who", "where"]
+    who, where = found.slices["question word"].values()
+    assert (who.questions, who.em.before, who.em.after, who.em.low, who.em.high) == (20, 1.0, 0.0, -1.0, -1.0)
+    assert who.em.p == pytest.approx(0.001, abs=0.0005)
+    assert (where.em.difference, where.f1.difference, where.em.p) == (0.0, 0.0, 1.0)
+    assert found.slices["tag"]["people"] == who
 
 
 def test_only_questions_of_both_runs_are_compared() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.feedback import Gathered, Judged, gather, jsonl, squad
-from eval.gold import GoldQuestion, read_gold
+from eval.gold import GoldPlace, GoldQuestion, checked, read_gold
 from index.article import Article
 from index.errors import UnreadableArticle
 from index.feedback import Feedback, Place, Verdict, make_feedback
@@ -79,10 +79,10 @@ class TestWhatCounts:
             (Judged(3, "When?", "2026-11-03", (FRIDAY, MONDAY), "bridge"),), wrong=1, gone=0
         )
 
-    def test_same_words_count_once_at_their_latest_place(self) -> None:
+    def test_same_words_at_two_places(self) -> None:
         given = said(("When?", "right", MONDAY), ("When?", "right", place("Monday", "ferry")))
         [known] = gather(given, TEXTS.get).questions
-        assert known == Judged(2, "When?", "2026-11-02", (place("Monday", "ferry"),), "ferry")
+        assert known == Judged(2, "When?", "2026-11-02", (place("Monday", "ferry"), MONDAY), "ferry")
 
     def test_no_answer_with_what_was_wrongly_given(self) -> None:
         given = said(("When?", "unanswerable", MONDAY))
@@ -129,6 +129,7 @@ class TestFiles:
                 "answers": ["Friday", "Monday"],
                 "article": "bridge",
                 "start": 45,
+                "also": [{"article": "bridge", "start": 23, "answer": "Monday"}],
                 "answerable": True,
                 "date": "2026-11-02",
             },
@@ -148,8 +149,10 @@ class TestFiles:
             "question": "When was it “shut”?\nSay!",
             "answers": [{"text": "Friday", "answer_start": 45}, {"text": "Monday", "answer_start": 23}],
             "is_impossible": False,
+            "date": "2026-11-02",
         }
-        cried = {"id": "feedback-3", "question": "Who cried?", "answers": [], "is_impossible": True}
+        cried = {"id": "feedback-3", "question": "Who cried?", "answers": []}
+        cried |= {"is_impossible": True, "date": "2026-11-03"}
         whole = json.loads(squad(gathered.questions, TEXTS.get))
         assert (whole["version"], [entry["title"] for entry in whole["data"]]) == ("v2.0", ["bridge", "", "ferry"])
         assert whole["data"][0]["paragraphs"] == [{"context": TEXTS["bridge"], "qas": [shut, cried]}]
@@ -168,10 +171,14 @@ class TestFiles:
         """SQuAD has answers of one paragraph; no answer is lost."""
         both = gather(said(("When?", "right", MONDAY), ("When?", "better", FOG), ("When?", "right", FRIDAY)), TEXTS.get)
         lines, whole = map(read_gold, written(both, tmp_path))
-        assert lines == [GoldQuestion("When?", ("Friday", "in fog", "Monday"), "bridge", 45, date="2026-11-03")]
+        monday = GoldPlace("bridge", 23, "Monday")
+        day, answers = "2026-11-03", ("Friday", "in fog", "Monday")
+        assert lines == [
+            GoldQuestion("When?", answers, "bridge", 45, date=day, also=(GoldPlace("ferry", 17, "in fog"), monday))
+        ]
         assert whole == [
-            GoldQuestion("When?", ("Friday", "Monday"), "bridge", 45),
-            GoldQuestion("When?", ("in fog",), "ferry", 17),
+            GoldQuestion("When?", ("Friday", "Monday"), "bridge", 45, date=day, also=(monday,)),
+            GoldQuestion("When?", ("in fog",), "ferry", 17, date=day),
         ]
         data = json.loads(squad(both.questions, TEXTS.get))["data"]
         ids = [asked["id"] for entry in data for asked in entry["paragraphs"][0]["qas"]]
@@ -200,7 +207,7 @@ ODD = {"odd": "Ab 🌉\r\n“é\u0301”\u2028\x85\u00a0\ufeffz,\"'\\|\tEnd" * 2
 
 @given(GIVEN)
 def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, given: list[tuple[str, str, Place | None]]) -> None:
-    """Both files give the same questions, with all their answers and the place of the first."""
+    """Both files give the same questions, with all their answers, places and days."""
     gathered = gather(said(*given), ODD.get)
     if not gathered.questions:
         return
@@ -209,18 +216,15 @@ def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, given: list[t
     (folder / "gold.json").write_bytes(squad(gathered.questions, ODD.get).encode())
     expected = {
         one.question: (
-            tuple(place.quote for place in one.places),
-            one.article if one.places else None,
-            one.places[0].start if one.places else None,
+            one.article,
+            tuple(dict.fromkeys(place.quote for place in one.places)),
+            tuple(GoldPlace(place.article, place.start, place.quote) for place in one.places),
+            one.day,
         )
         for one in gathered.questions
     }
-    lines, whole = read_gold(folder / "gold.jsonl"), read_gold(folder / "gold.json")
-    assert {gold.question: (gold.answers, gold.article if gold.answers else None, gold.start) for gold in lines} == (
-        expected
-    )
-    assert {gold.question: (gold.answers, gold.article, gold.start) for gold in whole} == expected
-    assert len(lines) == len(whole) == len(expected)
-    assert [gold.date for gold in lines] == [one.day for one in gathered.questions]
-    for gold in lines:
-        assert gold.start is None or ODD["odd"].startswith(gold.answers[0], gold.start)
+    for file in ("gold.jsonl", "gold.json"):
+        read = read_gold(folder / file)
+        assert {gold.question: (gold.article, gold.answers, gold.places, gold.date) for gold in read} == expected
+        assert len(read) == len(expected)
+        assert checked(read, ODD.get) == (read, [])

@@ -1,11 +1,12 @@
 """Gold questions: SQuAD and JSONL, what is wrong with a file, and what does not fit the articles."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eval.gold import GoldQuestion, checked, read_gold
+from eval.gold import GoldPlace, GoldQuestion, checked, read_gold
 from index.article import Article
 from index.errors import InvalidInput
 from index.formats import read_file
@@ -74,9 +75,11 @@ def gold_of(tmp_path: Path, *lines: str) -> list[GoldQuestion]:
 
 def test_squad(squad_file: Path) -> None:
     assert read_gold(squad_file) == [
-        GoldQuestion("Which two are ports?", ("Bergen", "Oslo"), "Sea_ports", 24),
+        GoldQuestion(
+            "Which two are ports?", ("Bergen", "Oslo"), "Sea_ports", 24, also=(GoldPlace("Sea_ports", 0, "Oslo"),)
+        ),
         GoldQuestion("What is one?", ("is one",), "Sea_ports", 40),
-        GoldQuestion("What is none?", (), None, None),
+        GoldQuestion("What is none?", (), "Sea_ports", None),
         GoldQuestion("Where?", ("Rome",), "Rome", 0),
     ]
     assert [gold.answerable for gold in read_gold(squad_file)] == [True, True, False, True]
@@ -120,7 +123,7 @@ def test_squad_question_that_is_impossible_has_no_answer(tmp_path: Path, answers
     asked = {"question": "What?", "is_impossible": True, **answers}
     file = tmp_path / "gold.json"
     file.write_text(json.dumps({"data": [{"title": "x", "paragraphs": [{"context": "c", "qas": [asked]}]}]}))
-    assert read_gold(file) == [GoldQuestion("What?", (), None, None)]
+    assert read_gold(file) == [GoldQuestion("What?", (), "x", None)]
 
 
 def test_squad_with_a_byte_order_mark(squad_file: Path) -> None:
@@ -165,10 +168,10 @@ def test_jsonl(tmp_path: Path) -> None:
         "",
         '{"question": "Who?", "answers": [], "article": null, "start": null, "answerable": false, "tags": [],'
         ' "date": ""}',
-        '{"question": "What\u2028now?"}\r',
+        '{"question": "What\u2028now?", "answerable": false}\r',
         '{"question": "How many?", "answers": ["5", "five", "5"], "article": 7,'
         ' "date": "Fri, 28 Jul 2023 23:30:00 -0100"}',
-        '{"question": "Which?", "article": " Sea\\n ports ", "date": "2022/6/7"}',
+        '{"question": "Which?", "answers": [], "article": " Sea\\n ports ", "date": "2022/6/7"}',
     )
     assert questions == [
         GoldQuestion("Where?", ("Oslo", "in Oslo"), "a", 5, ("where", "agrees")),
@@ -224,7 +227,23 @@ def test_jsonl_takes_out_what_cannot_be_stored(tmp_path: Path) -> None:
         ('{"question": "q", "answers": [], "article": "x", "start": 5}', 'its "start" is no place'),
         ('{"question": "q", "tags": 5}', 'its "tags" is no list'),
         ('{"question": "q", "tags": "who"}', 'its "tags" is no list'),
-        ('{"question": "q", "tags": [["who"]]}', 'its "tags" is neither a string nor a number'),
+        ('{"question": "q", "answers": ["a"], "also": 5}', 'its "also" is no list of places, each with an "article"'),
+        ('{"question": "q", "answers": ["a"], "also": [5]}', 'its "also" is no list of places'),
+        (
+            '{"question": "q", "answers": ["a"], "also": [{"article": "x", "start": 1, "answer": "b"}]}',
+            'its "also" is no list of places',
+        ),
+        (
+            '{"question": "q", "answers": ["a"], "also": [{"article": "x", "start": -1, "answer": "a"}]}',
+            'its "also" is no list of places',
+        ),
+        ('{"question": "q"}', 'it has no "answers"; where the articles hold none, say so: "answers": ..$'),
+        ('{"question": "q", "expected": ["a"]}', 'it has no "answers"'),
+        (
+            json.dumps({"question": "q" * 10_001, "answers": []}),
+            "the question has 10,001 characters; 10,000 are the most",
+        ),
+        ('{"question": "q", "answers": [], "tags": [["who"]]}', 'its "tags" is neither a string nor a number'),
         ('{"question": "q", "article": ["a"]}', 'its "article" is neither a string nor a number'),
         ('{"question": "q", "date": "28/7/2023"}', 'its "date" is no date, like 2023-07-28'),
         ('{"question": "q", "date": 20230728}', 'its "date" is no date, like 2023-07-28'),
@@ -232,7 +251,7 @@ def test_jsonl_takes_out_what_cannot_be_stored(tmp_path: Path) -> None:
 )
 def test_jsonl_error_names_the_line(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=rf"gold\.jsonl, line 3: {message}"):
-        gold_of(tmp_path, '{"question": "fine?"}', "", line, '{"question": "fine?"}')
+        gold_of(tmp_path, '{"question": "fine?", "answers": []}', "", line, '{"question": "fine?", "answers": []}')
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
@@ -261,7 +280,7 @@ def test_json_nested_too_deep(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("broken", "more"), [(2, []), (20, []), (21, ["and 1 more"]), (2_020, ["and 2,000 more"])])
 def test_many_problems_are_told_together(tmp_path: Path, broken: int, more: list[str]) -> None:
     with pytest.raises(InvalidInput) as raised:
-        gold_of(tmp_path, *['{"question": "fine?"}', "{}"] * broken)
+        gold_of(tmp_path, *['{"question": "fine?", "answers": []}', "{}"] * broken)
     lines = [f'{tmp_path}/gold.jsonl, line {2 * number}: it has no "question"' for number in range(1, broken + 1)]
     assert str(raised.value).splitlines() == lines[:20] + more
 
@@ -296,6 +315,23 @@ def test_place_where_the_answer_does_not_stand_is_not_used(answer: str, start: i
         gold if problem is None else GoldQuestion("Where?", (answer, "x"), "a", None, ("who",), "2023-07-28")
     ]
     assert kept[0].where == "gold.csv, line 2"
+
+
+def test_further_places(tmp_path: Path) -> None:
+    places = [{"article": "a", "start": 0, "answer": "Oslo"}, {"article": "b", "start": 3, "answer": "x"}]
+    line = {"question": "Where?", "answers": ["Oslo", "x"], "article": "a", "start": 4, "also": [*places, places[0]]}
+    [gold] = gold_of(tmp_path, json.dumps(line))
+    oslo, x = GoldPlace("a", 0, "Oslo"), GoldPlace("b", 3, "x")
+    assert gold == GoldQuestion("Where?", ("Oslo", "x"), "a", 4, also=(oslo, x))
+    assert gold.places == (GoldPlace("a", 4, "Oslo"), oslo, x)
+    texts = {"a": "Oslo. Oslo?", "b": "...x"}
+    kept, problems = checked([gold], texts.get)
+    assert kept == [replace(gold, start=None)]
+    assert kept[0].places == (oslo, x)
+    assert [told.partition(": ")[2] for told in problems] == [
+        "'Oslo' does not stand at 4 of article 'a', but at several other places"
+    ]
+    assert checked([gold], {"a": "....Oslo", "b": "..."}.get)[0][0].places == (GoldPlace("a", 4, "Oslo"),)
 
 
 def test_place_in_an_unknown_article_is_kept() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from eval.gold import GoldQuestion
-from eval.misses import Miss, best_candidate, holds, out_of_reach, why_wrong
+from eval.gold import GoldPlace, GoldQuestion
+from eval.misses import Miss, best_candidate, holds, out_of_reach, passage_of, why_wrong
 from index.article import make_article
 from index.library import Library
-from index.search import Hit
+from index.search import MAX_QUESTION_CHARACTERS, Hit
 from tests.conftest import Add
 from tests.test_eval_run import ARTICLE, FIRST, NOTHING, OTHER, SECOND, THIRD, answer, part
 
@@ -50,6 +50,24 @@ def test_out_of_reach(ports: Library) -> None:
     assert out_of_reach(GoldQuestion("?", ("Paris",), "ports"), ports) is Miss.NOT_IN_LIBRARY
 
 
+def test_a_passage_that_holds_the_answer(ports: Library) -> None:
+    for gold in (ROME, GoldQuestion("?", ("Rome",), "ports"), GoldQuestion("?", ("Paris", "Rome"))):
+        passage = passage_of(gold, ports)
+        assert passage is not None
+        assert holds(passage, gold)
+    assert passage_of(GoldQuestion("?", ("Rome",), "nothing"), ports) is None
+    assert passage_of(GoldQuestion("?", ("Rome",), "gone", 3), ports) is None
+    endless = GoldQuestion("?", ("Rome " * MAX_QUESTION_CHARACTERS,))
+    assert out_of_reach(endless, ports) is Miss.NOT_IN_LIBRARY  # longer than a question may be
+
+
+def test_any_accepted_answer_is_looked_for(library: Library, add: Add) -> None:
+    """Though a hundred passages are nearer to the question."""
+    text = "\n\n".join(["What is it? It is none."] * 130 + ["A dunlin is a wader."] + ["What is it?"] * 130)
+    add(library, make_article(text, id="long"))
+    assert out_of_reach(GoldQuestion("What is it?", ("heron", "dunlin is a wader"), "long"), library) is None
+
+
 def test_an_answer_that_no_passage_holds_whole_is_split(library: Library, add: Add) -> None:
     text = " ".join(f"Sentence number {number} has some words of its own." for number in range(60))
     add(library, make_article(text, id="long"))
@@ -74,6 +92,11 @@ def test_holds_by_place(hit: Hit, held: bool) -> None:
     assert holds(hit.passage, GoldQuestion("?", ("Rome", "is a port"), "ports", 16)) is held
 
 
+def test_holds_at_any_of_its_places() -> None:
+    gold = GoldQuestion("?", ("Rome",), "ports", 16, also=(GoldPlace("nothing", 0, "Nothing"),))
+    assert [holds(hit.passage, gold) for hit in (FIRST, SECOND, THIRD, NOTHING)] == [False, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("answers", "held"),
     [
@@ -89,6 +112,7 @@ def test_holds_by_place(hit: Hit, held: bool) -> None:
 def test_holds_by_words(answers: tuple[str, ...], held: bool) -> None:
     assert holds(SECOND.passage, GoldQuestion("?", answers)) is held
     assert holds(SECOND.passage, GoldQuestion("?", answers, "ports")) is held  # an article alone is no place
+    assert not holds(SECOND.passage, GoldQuestion("?", answers, "nothing"))
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -9,7 +9,7 @@ import lxml.html
 import matplotlib
 import pytest
 
-from eval.compare import Change, Comparison
+from eval.compare import Change, Comparison, PartChange
 from eval.misses import Miss
 from eval.record import Card, Record, Run, SeenHit, Shown
 from eval.report import MAX_CARDS, MAX_PARTS, html
@@ -387,15 +387,21 @@ def test_more_misses_than_a_page_can_show(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_baseline_says_what_was_made_with_something_else() -> None:
     one = (made("Where?"),)
-    before = {"made": "2026-11-22", "settings": {"hits": 10, "exhaustive": True}, "seed": 1}
+    before = {
+        "made": "2026-11-22",
+        "seconds": 5.1,
+        "peak_memory_mib": 700,
+        "settings": {"hits": 10, "exhaustive": True},
+        "seed": 1,
+    }
     after = {"made": "2026-11-23", "settings": {"hits": 10, "exhaustive": False}}
     assert rows(tree(html(Run(after, one), Run(before, one))), "//*[@class='unlike']") == [
         ["", "before", "now"],
-        ["made", "2026-11-22", "2026-11-23"],
         ["settings, exhaustive", "yes", "no"],
         ["seed", "1", "–"],
     ]
-    assert "Both were made with the same." in html(Run(after, one), Run(after, one))
+    later = {**after, "made": "2026-11-24", "seconds": 6.2}
+    assert "Both were made with the same." in html(Run(later, one), Run(after, one))
 
 
 def test_comparison_shows_what_changed() -> None:
@@ -406,17 +412,27 @@ def test_comparison_shows_what_changed() -> None:
         "total_p50": Change(1200.0, 1300.0, -10.0, 210.0, 0.3),
     }
     run = Run(ABOUT, (made("Where?"),))
-    section = tree(html(run, run, Comparison(changes, 1_000, 2, 10, 110))).get_element_by_id("baseline")
-    assert rows(section, ".")[1:] == [
+    part = PartChange(30, Change(0.5, 0.4, -0.2, 0.0, 0.04), Change(0.5, 0.45, -0.1, 0.0, 0.04))
+    same = PartChange(7, *[Change(0.5, 0.5, -0.1, 0.1, 1.0)] * 2)
+    parts = {"question word": {"who": part, "where": same}, "tag": {}}
+    section = tree(html(run, run, Comparison(changes, parts, 40, 1_000, 2, 10, 110))).get_element_by_id("baseline")
+    assert rows(section, ".//*[@class='slices']") == [
+        ["question word", "questions", "exact match", "F1", "95 % interval"],
+        ["who", "30", "−10.0", "−5.0", "−10.0 to +0.0"],
+        ["where", "7", "+0.0", "+0.0", "−10.0 to +10.0"],
+    ]
+    assert rows(section, ".//*[@class='changes']")[1:] == [
         ["exact match", "50.0 %", "40.0 %", "−10.0", "−15.0 to −5.0", "0.001"],
         ["total, 50th percentile", "1,200 ms", "1,300 ms", "+100.0", "−10.0 to +210.0", "0.300"],
     ]
-    assert [words(row.xpath("td")[0]) for row in section.xpath(".//*[@class='significant']")] == ["exact match"]
+    assert [words(row.xpath("td")[0]) for row in section.xpath(".//*[@class='significant']")] == ["exact match", "who"]
     assert words(section.xpath("p")[0]).startswith(
         "Of 1,000 questions asked in both runs 10 are better answered, 110 worse, 880 alike; "
-        "2 asked in one run only are left out."
+        "2 asked in one run only, or with other answers, are left out."
     )
     assert words(section.xpath(".//*[@class='worse']")[0]) == "Significantly worse: exact match."
+    assert "Too few questions" not in words(section)
+    assert "Too few questions" in html(run, run, Comparison(changes, {}, 7, 7, 0, 0, 7))
 
 
 def test_without_a_baseline_nothing_is_said_of_one(document: lxml.html.HtmlElement) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from eval.gold import GoldQuestion
+from eval.gold import GoldPlace, GoldQuestion
 from eval.misses import Miss
 from eval.record import Card, Record, Run, SeenHit, Shown, read_run, write_run
 from eval.run import Verify, evaluate
 from index.article import Article, make_article
 from index.errors import InvalidInput
-from index.filter import Filter
 from index.library import Library, Validity
 from index.passage import Passage
 from index.search import Hit
@@ -142,20 +141,54 @@ def test_perfect_ranking_has_the_right_candidate_first(ports: Library) -> None:
     assert (made.miss, made.oracle["ranking"], made.oracle["abstaining"]) == (Miss.LOST, 1.0, 0.0)
 
 
-def test_perfect_retrieval_asks_the_gold_article_alone(ports: Library) -> None:
+@pytest.mark.parametrize(
+    "gold",
+    [
+        GoldQuestion("?", ("Rome",), "ports", 16),
+        GoldQuestion("?", ("Rome",), "ports"),
+        GoldQuestion("?", ("Rome",)),  # of whatever article
+    ],
+)
+def test_perfect_retrieval_asks_the_right_passage_alone(ports: Library, gold: GoldQuestion) -> None:
     asked: list[Question] = []
 
     def ask(question: Question) -> Answer:
         asked.append(question)
-        return answer("Rome") if question.filter.articles else answer("Oslo", hits=(NOTHING,))
+        return answer("Rome") if question.texts else answer("Oslo", hits=(NOTHING,))
 
     how = Question("", 3, threshold=0.25, exhaustive=True)
-    gold = GoldQuestion("?", ("Rome",), "ports", 16)
     [made] = evaluate(ask, [gold], ports, always(Validity.VALID), how)
     assert made.oracle == {"retrieval": 1.0, "reading": 0.0, "ranking": 0.0, "abstaining": 0.0}
-    assert (made.rank, made.given, made.miss) == (None, "Oslo", Miss.NOT_RETRIEVED)
-    first = replace(how, text="?")
-    assert asked == [first, replace(first, filter=Filter(articles=frozenset({"ports"})))]
+    assert (made.given, made.miss) == ("Oslo", Miss.NOT_RETRIEVED)
+    first, second = asked
+    assert first == replace(how, text="?")
+    [alone] = second.texts
+    assert replace(second, texts=()) == first
+    assert (alone.id, alone.text) == ("ports", ARTICLE.text)  # it has one passage
+
+
+def test_perfect_retrieval_of_what_no_passage_holds_gives_nothing(ports: Library) -> None:
+    made = one_record(ports, GoldQuestion("?", ("Paris",)), answer("Oslo"))
+    assert (made.oracle["retrieval"], made.miss) == (0.0, Miss.NOT_IN_LIBRARY)
+
+
+def test_rank_is_looked_for_below_few_hits(library: Library, add: Add) -> None:
+    """Or recall@10 of a run that reads three would be recall@3."""
+    add(library, *(make_article(f"Ship {number} sank.", id=f"ship-{number}") for number in range(12)))
+    hits = library.search("Ship 1 sank.", 12)
+    for place, found in ((1, 2), (9, 10), (10, None)):
+        gold = GoldQuestion("Ship 1 sank.", ("sank",), hits[place].passage.article.id)
+        made = one_record(library, gold, answer("Oslo", hits=hits[:1]))
+        assert (made.rank, made.hits, made.miss) == (found, 1, Miss.NOT_RETRIEVED)
+        assert made.oracle["reading"] == 0.0
+
+
+def test_no_answer_is_right_where_there_is_none_and_there_alone(ports: Library) -> None:
+    """Also where normalisation leaves nothing of the words."""
+    nothing_left = one_record(ports, GoldQuestion("?", ("A",)), answer("is", given=False))
+    assert (nothing_left.exact_match, nothing_left.f1) == (0.0, 0.0)
+    given = one_record(ports, GoldQuestion("?", ()), answer("a"))
+    assert (given.given, given.exact_match, given.f1, given.miss) == ("a", 0.0, 0.0, Miss.NOT_WITHHELD)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +199,7 @@ def test_perfect_retrieval_asks_the_gold_article_alone(ports: Library) -> None:
         (GoldQuestion("?", ("Oslo is",), "ports", 0), 0.0),
         (GoldQuestion("?", ("oslo",), "ports", 0), 0.0),  # the words alone
         (GoldQuestion("?", ("Rome", "Oslo"), "ports", 16), 0.0),  # elsewhere
+        (GoldQuestion("?", ("Rome", "Oslo"), "ports", 16, also=(GoldPlace("ports", 0, "Oslo"),)), 1.0),
         (GoldQuestion("?", ("Oslo",), "ports"), None),
         (GoldQuestion("?", ()), None),
     ],

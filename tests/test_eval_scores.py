@@ -107,20 +107,26 @@ def test_what_cannot_be_measured_is_none() -> None:
 
 
 def test_interval_is_of_articles_not_of_questions() -> None:
-    """Of two articles one is all right and one all wrong: drawn whole, a sample is of either or of both."""
-    right = [made(f"r{number}") for number in range(50)]
-    wrong = [made(f"w{number}", **WRONG, article="towns") for number in range(50)]
-    em = scores(right + wrong)["em"]
-    assert (em.value, em.low, em.high) == (0.5, 0.0, 1.0)
+    """Of eight articles four are all right and four all wrong: drawn whole, a sample may have one right of eight."""
+    asked = range(104)
+    em = scores([made(f"q{n}", article=f"a{n % 8}", **(WRONG if n % 2 else {})) for n in asked])["em"]
+    assert (em.value, em.low, em.high) == (0.5, 0.125, 0.875)
     apart = [made(f"q{number}", article=f"a{number}", **(WRONG if number % 2 else {})) for number in range(100)]
     narrow = scores(apart)["em"]
     assert narrow.value == 0.5
     assert (narrow.low, narrow.high) == (pytest.approx(0.4, abs=0.03), pytest.approx(0.6, abs=0.03))
 
 
+def test_of_few_articles_questions_are_drawn() -> None:
+    """Or the figures of one article would be quite sure."""
+    em = scores([made(f"q{number}", **(WRONG if number % 2 else {})) for number in range(100)])["em"]
+    assert (em.low, em.high) == (pytest.approx(0.4, abs=0.03), pytest.approx(0.6, abs=0.03))
+
+
 def test_questions_without_an_article_are_drawn_one_by_one() -> None:
-    clusters = columns([made("a"), made("b"), made("c", article=None), made("d", article=None)]).cluster
-    assert clusters.tolist() == [0, 0, 1, 2]
+    alone = [made(f"q{number}", article=None) for number in range(7)]
+    clusters = columns([made("a"), made("b"), *alone]).cluster
+    assert clusters.tolist() == [0, 0, *range(1, 8)]
     for rows in drawn_rows(clusters, 50):
         assert np.count_nonzero(rows == 0) == np.count_nonzero(rows == 1)
 

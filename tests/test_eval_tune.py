@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Add, Run
 
+from eval import tune as tune_module
 from eval.gold import GoldQuestion
 from eval.tune import HITS, WEIGHTS, Choice, tune
 from index.article import make_article
@@ -72,6 +74,26 @@ def test_chooses_the_fewest_hits_and_the_threshold_that_handles_most(harbours: L
     assert 0.3 < found.low < 0.5 < found.high < 0.7
 
 
+def test_the_gain_is_of_questions_that_had_no_part_in_the_choice(library: Library, add: Add) -> None:
+    """A fifth alone has no answers, and needs a threshold: what is chosen without it does not know of that."""
+    unanswerable = [number % 5 == 0 for number in range(60)]
+    knots = [-1 if one else 3 for one in unanswerable]
+    add(library, *[make_article(f"Harbour{n} has the boat{n} at {knots[n]} knots.", id=f"h{n}") for n in range(60)])
+    questions = [
+        GoldQuestion(f"Which boat has Harbour{number}?", () if none else (f"boat{number} at 3",))
+        for number, none in enumerate(unanswerable)
+    ]
+    found = tune(library, NumberReader(), Calibration(threshold=0.5), questions, progress)
+    assert (found.before.exact_match, found.choice.threshold > 0.26) == (1.0, True)
+    assert (found.after.exact_match, found.gain) == (pytest.approx(0.8), pytest.approx(-0.2))
+
+
+def test_questions_about_one_article_are_parted_too(harbours: Library) -> None:
+    questions = [replace(asked(number), article="h1") for number in range(50)]
+    found = tune(harbours, NumberReader(), Calibration(threshold=0.1), questions, progress)
+    assert (found.after.exact_match, found.gain) == (1.0, 0.0)
+
+
 def test_the_weight_is_left_where_it_is_unless_another_finds_more(harbours: Library) -> None:
     questions = [asked(number) for number in range(60)]
     found = tune(harbours, NumberReader(), Calibration(threshold=0.1), questions, progress)
@@ -128,6 +150,27 @@ def test_command_keeps_what_it_chose(filled: Run, tmp_path: Path) -> None:
     assert (answer["answer"], len(answer["hits"])) == ("boat7 at 3", 3)
     assert filled("ask", "Which boat has Harbour8?", "--json").lines[0]["answer"] is None
     assert len(filled("ask", "Which boat has Harbour7?", "--json", "-k", "5").lines[0]["hits"]) == 5
+
+
+def test_what_loses_on_other_questions_is_not_kept(
+    filled: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune_module.Tuning, "gain", -0.01)
+    before = kept(tmp_path)
+    ran = filled("eval", "gold.jsonl", "--tune")
+    assert ran.code == 0
+    assert "nothing was kept since these would answer fewer questions" in ran.out
+    assert kept(tmp_path) == before
+
+
+def test_places_that_do_not_match_are_told_and_not_used(filled: Run, tmp_path: Path) -> None:
+    lines = (tmp_path / "gold.jsonl").read_text().splitlines()
+    placed = json.dumps({**json.loads(lines[1]), "start": 3})
+    (tmp_path / "gold.jsonl").write_text("\n".join([lines[0], placed, *lines[2:]]))
+    ran = filled("eval", "gold.jsonl", "--tune", "--json")
+    assert ran.code == 0
+    assert ran.err.startswith("gold.jsonl, line 2: 'boat1 at 3' does not stand at 3 of article 'h1', but at 17")
+    assert ran.lines[0]["after"]["recall"] == 1.0
 
 
 def test_dry_run_keeps_nothing(filled: Run, tmp_path: Path) -> None:

@@ -171,9 +171,12 @@ def records(library: Library) -> list[Record]:
 
 def test_demo_questions_are_answered_no_worse_than_before(records: list[Record]) -> None:
     """If they are meant to be answered otherwise now: make baseline."""
-    found = compare(read_run(ROOT / "seeds" / "baseline.json").records, records)
+    before = read_run(ROOT / "seeds" / "baseline.json").records
+    found = compare(before, records)
     assert found is not None
     assert (found.questions, found.left_out, found.worse) == (len(records), 0, ())
+    # the test above needs nine to notice; a processor that rounds otherwise may cost one or two
+    assert sum(one.exact_match for one in records) >= sum(one.exact_match for one in before) - 2
 
 
 def test_the_gate_notices_what_is_lost(records: list[Record]) -> None:

@@ -1,6 +1,7 @@
 """`pullquote eval` as a user on a toy library: figures, labels, run files, comparisons, and bad input."""
 
 import json
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -108,7 +109,29 @@ def test_run_file_says_what_made_it(filled: Run, tmp_path: Path) -> None:
     assert run.about["library"]["articles"] == 2
     assert (run.about["settings"]["hits"], run.about["gold"]["file"]) == (3, "gold.jsonl")
     assert run.about["models"]["embedder"] == "toy toy-0123456789ab"
+    assert re.fullmatch(r"model [0-9a-f]{16} by onnx [0-9a-f]{16}", run.about["models"]["reader"])
+    assert re.fullmatch(r"[0-9a-f]{16}", run.about["library"]["fingerprint"])
+    assert (run.about["settings"]["dense_weight"], run.about["settings"]["calibration"]["hits"]) == (0.4, 10)
     assert {"pullquote", "onnxruntime"} <= run.about["versions"].keys()
+    assert run.about["machine"]["cores"] >= 1
+    assert 50 < run.about["peak_memory_mib"] < 50_000
+    assert filled("eval", "gold.jsonl", "--out", "run.json", "--runtime", "torch").code == 0
+    assert read_run(tmp_path / "run.json").about["models"]["reader"].endswith(" by torch")
+
+
+def test_a_file_name_that_is_no_text(filled: Run, tmp_path: Path) -> None:
+    named = tmp_path / os.fsdecode(b"gold-\xff.jsonl")
+    (tmp_path / "gold.jsonl").rename(named)
+    assert filled("eval", named.name, "--out", "run.json").code == 0
+    assert read_run(tmp_path / "run.json").about["gold"]["file"] == "gold-\N{REPLACEMENT CHARACTER}.jsonl"
+
+
+def test_report_is_written(filled: Run, tmp_path: Path) -> None:
+    assert filled("eval", "gold.jsonl", "--out", "run.json").code == 0
+    assert filled("eval", "gold.jsonl", "--baseline", "run.json", "--report", "page.html", "-k", "3").code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Who lost the chess cup?" in page
+    assert "settings, hits" in page  # what was not alike
 
 
 def test_compared_with_itself_nothing_has_changed(filled: Run) -> None:
@@ -118,7 +141,11 @@ def test_compared_with_itself_nothing_has_changed(filled: Run) -> None:
     assert "0 better answered, 0 worse, 3 alike" in ran.out
     [told] = filled("eval", "gold.jsonl", "--baseline", "run.json", "--json").lines
     assert told["comparison"]["changes"]["em"]["p"] == 1.0
-    assert told["comparison"]["worse"] == []
+    assert (told["comparison"]["worse"], told["comparison"]["tells"], told["comparison"]["unlike"]) == ([], False, {})
+    assert told["comparison"]["slices"]["question word"]["who"]["questions"] == 3
+    ran = filled("eval", "gold.jsonl", "--baseline", "run.json", "-k", "3")
+    assert "made with something else: settings, hits: –, now 3" in ran.out
+    assert "too few questions to tell a change from chance" in ran.out
 
 
 def test_significantly_worse_is_exit_code_3(filled: Run, tmp_path: Path) -> None:
@@ -174,6 +201,9 @@ def test_interrupted_after_some_questions(filled: Run, monkeypatch: pytest.Monke
         (("gold.jsonl", "--out", "none/run.json"), "none/run.json: there is no folder none"),
         (("gold.jsonl", "--report", "none/page.html"), "none/page.html: there is no folder none"),
         (("gold.jsonl", "-k", "0"), "k is 0; it must be between 1 and 1,000"),
+        (("gold.jsonl", "--tune", "--baseline", "run.json"), "--tune chooses and keeps settings, nothing else; to ask"),
+        (("gold.jsonl", "--tune", "-k", "3"), "--tune chooses and keeps settings, nothing else; to ask"),
+        (("gold.jsonl", "--dry-run"), "--dry-run is for --tune; without it eval changes nothing anyway"),
         (("gold.jsonl", "--budget-ms", "0"), "the budget is 0.0 ms; it must be more than 0"),
     ],
 )
