@@ -171,7 +171,7 @@ def _also(places: object, answers: Sequence[str]) -> tuple[GoldPlace, ...]:
     wrong = InvalidInput('its "also" is no list of places, each with an "article", a "start" and one of the "answers"')
     if not isinstance(places, list):
         raise wrong
-    found = {}
+    found: dict[GoldPlace, None] = {}
     for place in places:
         if not isinstance(place, Mapping) or place.get("answer") not in answers:
             raise wrong
