@@ -67,9 +67,11 @@ def brier_score(confidence: Confidences, right: Truths) -> float:
 
 
 def risk_coverage(confidence: Confidences, right: Truths) -> NDArray[np.float64]:
-    """Share wrong among the n most confident, for n from 1 to all (El-Yaniv and Wiener 2010); shape (questions,)."""
-    in_order = right[np.argsort(-confidence, kind="stable")]
-    return 1 - np.cumsum(in_order) / np.arange(1, len(right) + 1)
+    """Share wrong among the n most confident, for n from 1 to all (El-Yaniv and Wiener 2010); shape (questions,). Of
+    equal confidences it is what any order of them gives in the mean."""
+    _, places, counts = np.unique(-confidence, return_inverse=True, return_counts=True)
+    shares = np.bincount(places, right) / counts
+    return 1 - np.cumsum(np.repeat(shares, counts)) / np.arange(1, len(right) + 1)
 
 
 def risk_coverage_area(confidence: Confidences, right: Truths) -> float:

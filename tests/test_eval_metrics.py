@@ -172,8 +172,10 @@ def test_risk_and_coverage_by_hand() -> None:
     assert risk_coverage_area(*judged((0.9, False), (0.8, False))) == 1.0
 
 
-def test_equally_confident_ones_stay_in_their_order() -> None:
-    assert risk_coverage(*judged((0.5, True), (0.5, False), (0.5, True))).tolist() == pytest.approx([0, 1 / 2, 1 / 3])
+def test_of_equally_confident_ones_the_order_is_of_no_effect() -> None:
+    last = (0.4, True)
+    for tied in ([(0.5, True), (0.5, False)], [(0.5, False), (0.5, True)]):
+        assert risk_coverage(*judged(*tied, last)).tolist() == pytest.approx([1 / 2, 1 / 2, 1 / 3])
 
 
 @pytest.mark.parametrize(
