@@ -9,6 +9,9 @@ import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 1e-12
+"""Sums of shares are whole but for that."""
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -81,7 +84,7 @@ def risk_coverage_area(confidence: Confidences, right: Truths) -> float:
 
 def coverage_at(confidence: Confidences, right: Truths, precision: float) -> float:
     """The largest share of questions, the most confident, of which at least `precision` are right."""
-    kept = np.flatnonzero(1 - risk_coverage(confidence, right) >= precision)
+    kept = np.flatnonzero(1 - risk_coverage(confidence, right) >= precision - _ROUNDING)
     return float(kept[-1] + 1) / len(right) if len(kept) else 0.0
 
 
