@@ -103,7 +103,8 @@ def read_files(gold: Sequence[Path], library: Path) -> tuple[list[LabelledQuesti
         data = path.read_bytes()
         if (entries := _squad_entries(data)) is not None:
             articles = {item.id: item for item in read_file(path) if isinstance(item, Article)}
-            labelled = [*_labelled(asked, articles), *_impossible(entries, articles)]
+            answerable = [item for item in asked if item.answerable]
+            labelled = [*_labelled(answerable, articles), *_impossible(entries, articles)]
         else:
             labelled = list(_labelled(asked, _of_library(asked, library)))
         questions.extend(labelled)
