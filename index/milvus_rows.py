@@ -19,7 +19,7 @@ RANDOM_DIGITS = 8
 """Of them, for what others write in the same nanosecond, which the other digits say."""
 
 UNFINISHED_SECONDS = 3_600
-"""Nobody takes longer from a version's first piece to the row that names it: what is older and not named is left over."""
+"""Nobody takes longer from a version's first piece to the row that names it: what is older and unnamed is left over."""
 
 _PLACE_DIGITS = 6
 """Of a piece's or a passage's place in its version, whose key ends in them."""
