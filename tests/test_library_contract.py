@@ -510,6 +510,30 @@ class TestNeverHalf:
             assert [(article, article.origin) for article, _ in one.articles()] == [(before, "/b")]
             assert [hit.passage.text for hit in one.search("chess")] == ["Old chess."]
 
+    def test_text_that_another_adds_from_a_second_file_while_the_first_is_replaced(
+        self, library: AnyLibrary, add: Add, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = opened()
+        first, second = (make_article("Old chess.", origin=origin) for origin in ("/a", "/b"))
+        edited = make_article("New chess.", origin="/a")
+        add(library, first)
+        store = milvus_store.MilvusStore
+        replace, rows = store.replace, store._rows
+
+        def replacing(one: milvus_store.MilvusStore, batch: object) -> None:
+            monkeypatch.setattr(store, "replace", replace)
+            monkeypatch.setattr(store, "_rows", late)
+            replace(one, batch)  # type: ignore[arg-type]
+
+        def late(one: milvus_store.MilvusStore, keys: list[str]) -> object:
+            monkeypatch.setattr(store, "_rows", rows)
+            assert add(other, second) == [(second.id, UNCHANGED)]
+            return rows(one, keys)
+
+        monkeypatch.setattr(store, "replace", replacing)
+        add(library, edited)
+        assert [(one.id, one.origin) for one, _ in library.articles()] == [(edited.id, "/a"), (first.id, "/b")]
+
     def test_article_replaced_while_it_is_read(
         self, full: AnyLibrary, add: Add, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -607,6 +631,27 @@ class TestDoctor:
         assert check_milvus(full).findings == (Finding("feedback", Kind.TRUTH, said, remedy),)
         full.remove_feedback(keys[1:])
         assert check_milvus(full).findings == ()
+
+    def test_what_is_written_over_displaced_rows_goes_with_time(
+        self, full: AnyLibrary, store: milvus_store.MilvusStore, add: Add, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = ("It is shut.", "It is open.", "It is gone.")
+        add(full, *(make_article(text, origin="/a") for text in texts))
+        before = ids(full)
+
+        def gone() -> int:
+            return store._milvus.count(store._records, 'kind == "gone"')
+
+        assert gone() == 2
+        check_milvus(full, mend=True)
+        assert gone() == 2  # somebody may be writing
+        add(full, make_article(texts[0]))
+        monkeypatch.setattr(milvus_doctor, "UNFINISHED_SECONDS", 0)
+        check_milvus(full)
+        assert gone() == 1
+        check_milvus(full, mend=True)
+        assert gone() == 0
+        assert ids(full) == [*before, make_article(texts[0]).id]
 
     def test_what_interrupted_writing_has_left(
         self,
