@@ -64,6 +64,12 @@ def test_probes_ask_what_needs_no_key(tmp_path: Path) -> None:
     assert all(OPEN.fullmatch(path) for path in paths)
 
 
+def test_checks_wait_as_long_as_a_busy_replica_takes() -> None:
+    timeouts = {container()[f"{probe}Probe"]["timeoutSeconds"] for probe in ("startup", "readiness", "liveness")}
+    [checked] = re.findall(r"^    timeout check (\d+)s$", (DEPLOY / "haproxy.cfg").read_text(), re.MULTILINE)
+    assert timeouts == {int(checked)}
+
+
 def test_what_is_scaled_by_is_measured(tmp_path: Path) -> None:
     [metric] = manifest("HorizontalPodAutoscaler")["spec"]["metrics"]
     with serving(tmp_path) as client:

@@ -335,6 +335,16 @@ class TestSearch:
     def test_filters(self, full: AnyLibrary, filter: Filter, expected: list[str]) -> None:
         assert sorted(found(full, QUESTION, filter)) == expected
 
+    def test_filters_of_what_is_settled(self, full: AnyLibrary) -> None:
+        full.settle()
+        for filter in (
+            Filter(articles=frozenset({"ferry", "bridge"})),
+            Filter(sources=frozenset({"Harbour Post"})),
+            Filter(since="2023-07-28T10:00:00Z"),
+            Filter(sources=frozenset({"Harbour Post"}), languages=frozenset({"en"}), until="2024-12-31"),
+        ):
+            assert sorted(found(full, QUESTION, filter)) == ["bridge", "ferry"]
+
     def test_languages(self, library: AnyLibrary, add: Add) -> None:
         names = {"en": "The bridge was shut on Monday.", "de": "Die Brücke wurde am Montag gesperrt."}
         add(library, *(make_article(text, id=code, metadata={"language": code}) for code, text in names.items()))
@@ -565,7 +575,7 @@ class TestNeverHalf:
         assert add(full, articles[1]) == [("chess", ADDED)]
         assert full.article("chess") == articles[1]
 
-    @pytest.mark.parametrize("made", [0, 1])
+    @pytest.mark.parametrize("made", [0, 1, 4, 5])
     def test_collection_of_passages_made_in_part(
         self, library: AnyLibrary, add: Add, opened: Opened, made: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -588,7 +598,28 @@ class TestNeverHalf:
         assert add(other, make_article("Chess.", id="a")) == [("a", ADDED)]
         assert found(other, "chess") == ["a"]
         indexes = other.store._milvus._client.list_indexes(other.store.passage_rows)
-        assert sorted(indexes) == ["vector", "words"]
+        assert sorted(indexes) == ["article", "language", "published", "source", "vector", "words"]
+
+    def test_library_made_before_there_were_indexes_of_fields(
+        self,
+        place: Path,
+        opened: Opened,
+        articles: list[Article],
+        add: Add,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(milvus_rows, "_LOOKED_UP_RECORDS", ())
+            patch.setattr(milvus_rows, "_LOOKED_UP_PASSAGES", ())
+            with open_at(place, ToyEmbedder(), create=True) as old:
+                add(old, *articles[:2])
+        library = opened(create=False)
+        assert isinstance(library, MilvusLibrary)
+        add(library, *articles[2:])
+        assert sorted(found(library, QUESTION, Filter(sources=frozenset({"Harbour Post"})))) == ["bridge", "ferry"]
+        indexes = library.store._milvus._client.list_indexes
+        assert sorted(indexes(library.store._records)) == ["kind", "nothing", "origin"]
+        assert sorted(indexes(library.store.passage_rows)) == ["vector", "words"]
 
 
 @milvus
