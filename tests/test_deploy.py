@@ -12,6 +12,7 @@ import pytest
 import yaml
 from test_server_toys import serving
 
+from index.onnx import THREADS
 from qa.cli_options import milvus_token
 from server.access import OPEN
 from server.run import GRACE_SECONDS, LINGER_SECONDS
@@ -81,6 +82,16 @@ def test_there_is_time_to_end() -> None:
     given = manifest("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert given >= pause + GRACE_SECONDS + LINGER_SECONDS
     assert pause >= container()["readinessProbe"]["periodSeconds"]
+
+
+def test_how_many_there_are_is_said_by_the_autoscaler_alone() -> None:
+    assert "replicas" not in manifest("Deployment")["spec"]
+    assert manifest("HorizontalPodAutoscaler")["spec"]["minReplicas"] == 2
+
+
+def test_models_take_the_cores_that_are_asked_for() -> None:
+    [threads] = [one["value"] for one in container()["env"] if one["name"] == THREADS]
+    assert threads == container()["resources"]["requests"]["cpu"]
 
 
 def test_the_keys_are_where_the_server_looks_for_them() -> None:
