@@ -3,8 +3,18 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import Popen
+from threading import Event, Thread
 from typing import Any
 
 import kubernetes_validate
@@ -16,10 +26,14 @@ from index.onnx import THREADS
 from qa.cli_options import milvus_token
 from server.access import OPEN
 from server.run import GRACE_SECONDS, LINGER_SECONDS
+from tests.served import free_port
 
 DEPLOY = Path(__file__).parent.parent / "docs" / "deploy"
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
+needs_haproxy = pytest.mark.skipif(not os.access(HAPROXY, os.X_OK), reason="needs haproxy")
+SECONDS = 30
+"""After this a test has failed; none takes nearly as long."""
 
 
 def manifest(kind: str) -> dict[str, Any]:
@@ -117,10 +131,106 @@ def test_the_container_runs_what_there_is() -> None:
     assert int(user[1]) == manifest("Deployment")["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
 
 
-@pytest.mark.skipif(not os.access(HAPROXY, os.X_OK), reason="needs haproxy")
+@needs_haproxy
 def test_haproxy_takes_its_configuration() -> None:
     replicas = {f"PULLQUOTE_{name}": "127.0.0.1:1" for name in ("BIND", "ONE", "TWO")}
     done = subprocess.run(
         [HAPROXY, "-c", "-f", str(DEPLOY / "haproxy.cfg")], env=replicas, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class Replicas(ThreadingHTTPServer):
+    """Is ready, holds up additions until it may go on, and breaks off or is silent at all else; counts what it is
+    sent, but for checks."""
+
+    def __init__(self, breaks_off: bool) -> None:
+        replicas = self
+        self.sent: Counter[str] = Counter()
+        self.arrived, self.go_on = Event(), Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/v1/ready":
+                    self.send_response(200)
+                    self.end_headers()
+                else:
+                    self.count()
+
+            def do_POST(self) -> None:
+                self.count()
+                if not breaks_off:
+                    replicas.arrived.set()
+                    replicas.go_on.wait(SECONDS)
+                    self.send_response(200)
+                    self.end_headers()
+
+            def do_DELETE(self) -> None:
+                self.count()
+
+            def count(self) -> None:
+                replicas.sent[f"{self.command} {self.path}"] += 1
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+def wait_for(port: int) -> None:
+    """Until something listens there."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.01)
+
+
+@contextmanager
+def balanced(replicas: Replicas, configuration: Path) -> Iterator[Callable[[str, str], int]]:
+    """Sends a request through HAProxy and returns the status of its response."""
+    port = free_port()
+    named = {"BIND": port, "ONE": replicas.server_port, "TWO": replicas.server_port}
+    environment = {f"PULLQUOTE_{name}": f"127.0.0.1:{number}" for name, number in named.items()}
+
+    def send(method: str, path: str) -> int:
+        connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        with closing(connection):
+            connection.request(method, path, b"{}")  # head and body apart, as many clients do
+            return connection.getresponse().status
+
+    with Popen([HAPROXY, "-db", "-f", str(configuration)], env=environment) as process, replicas:
+        serving = Thread(target=replicas.serve_forever)
+        serving.start()
+        try:
+            wait_for(port)
+            yield send
+        finally:
+            process.terminate()
+            replicas.shutdown()
+            serving.join()
+
+
+@needs_haproxy
+def test_only_what_changes_nothing_is_sent_again_where_a_replica_breaks_off() -> None:
+    replicas = Replicas(breaks_off=True)
+    again = ["GET /v1/articles/a", "POST /v1/ask", "POST /c/press/v1/search", "POST /mcp"]
+    once = ["POST /v1/articles", "POST /c/press/articles", "DELETE /v1/articles/a", "POST /v1/feedback", "POST /remove"]
+    with balanced(replicas, DEPLOY / "haproxy.cfg") as send:
+        assert {send(*request.split()) for request in [*again, *once]} == {502}
+    assert replicas.sent == dict.fromkeys(again, 4) | dict.fromkeys(once, 1)
+
+
+@needs_haproxy
+def test_an_addition_may_take_longer_than_all_else(tmp_path: Path) -> None:
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    assert "timeout server 60s" in text
+    (tmp_path / "haproxy.cfg").write_text(text.replace("timeout server 60s", "timeout server 100ms"))
+    replicas = Replicas(breaks_off=False)
+    with balanced(replicas, tmp_path / "haproxy.cfg") as send, ThreadPoolExecutor(2) as others:
+        added = others.submit(send, "POST", "/c/press/v1/articles")
+        assert replicas.arrived.wait(SECONDS)
+        assert send("POST", "/v1/ask") == 504  # later than the addition was begun
+        replicas.go_on.set()
+        assert added.result(SECONDS) == 200
