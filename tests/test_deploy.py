@@ -25,11 +25,13 @@ from test_server_toys import serving
 from index.onnx import THREADS
 from qa.cli_options import milvus_token
 from server.access import OPEN
+from server.keys import KeyFile, Right
 from server.run import GRACE_SECONDS, LINGER_SECONDS
 from tests.served import free_port
 
 DEPLOY = Path(__file__).parent.parent / "docs" / "deploy"
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+[SCRAPED] = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"]
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 needs_haproxy = pytest.mark.skipif(not os.access(HAPROXY, os.X_OK), reason="needs haproxy")
 SECONDS = 30
@@ -46,6 +48,11 @@ def container() -> dict[str, Any]:
     return found
 
 
+def labels() -> dict[str, str]:
+    found: dict[str, str] = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
 @pytest.mark.parametrize("one", MANIFESTS, ids=lambda one: one["kind"])
 @pytest.mark.parametrize("version", ["1.33", "1.37"])
 def test_manifests_are_as_kubernetes_wants_them(one: dict[str, Any], version: str) -> None:
@@ -59,13 +66,12 @@ def test_a_manifest_with_a_mistake_is_not() -> None:
 
 
 def test_everything_is_for_the_same_pods() -> None:
-    labels = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
     for selector in (
         manifest("Deployment")["spec"]["selector"]["matchLabels"],
         manifest("Service")["spec"]["selector"],
         manifest("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
     ):
-        assert selector == labels
+        assert selector == labels()
     assert (
         manifest("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"]
         == manifest("Deployment")["metadata"]["name"]
@@ -85,10 +91,25 @@ def test_checks_wait_as_long_as_a_busy_replica_takes() -> None:
     assert timeouts == {int(checked)}
 
 
-def test_what_is_scaled_by_is_measured(tmp_path: Path) -> None:
+def test_what_is_scaled_by_is_measured_for_whoever_has_the_key(tmp_path: Path) -> None:
     [metric] = manifest("HorizontalPodAutoscaler")["spec"]["metrics"]
-    with serving(tmp_path) as client:
-        assert f"\n{metric['pods']['metric']['name']} 0.0\n" in client.get("/metrics").text
+    keys = KeyFile(tmp_path / "keys.json", always=True)  # as beyond this machine
+    authorization = f"{SCRAPED['authorization']['type']} {keys.add('prometheus', Right.ADMIN)}"
+    with serving(tmp_path, keys=keys) as client:
+        assert client.get(SCRAPED["metrics_path"]).status_code == 401
+        told = client.get(SCRAPED["metrics_path"], headers={"Authorization": authorization}).text
+    assert f"\n{metric['pods']['metric']['name']} 0.0\n" in told
+
+
+def test_what_is_scraped_are_the_replicas() -> None:
+    kept = {one["source_labels"][0]: one["regex"] for one in SCRAPED["relabel_configs"] if one.get("action") == "keep"}
+    [port] = container()["ports"]
+    assert kept == {
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": labels()["app.kubernetes.io/name"],
+        "__meta_kubernetes_pod_container_port_name": port["name"],
+    }
+    assert container()["args"][-1] == str(port["containerPort"])
+    assert "annotations" not in manifest("Deployment")["spec"]["template"]["metadata"]  # by them no key would be sent
 
 
 def test_there_is_time_to_end() -> None:
