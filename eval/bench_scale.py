@@ -5,6 +5,7 @@ Unit costs are measured on a library on this machine, with nothing else running;
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -15,7 +16,7 @@ from index.embed import load_embedder
 from index.files import derived_files, size
 from index.lexical import Terms
 from index.library import DATABASE, Library
-from index.passage import Splitter
+from index.passage import Passage, Splitter
 from qa.answer import Answer, Question, load
 from qa.confidence import calibration_for
 from qa.reader import load_reader, reader_folder
@@ -36,6 +37,9 @@ _LINKS = 2 * 32
 
 _CODED_BYTES = 13
 """Of a term as `index.milvus_rows` writes it, with a space."""
+
+_NAMES_BYTES = 150
+"""Of what else is in a passage's row: its key, its article's, its source, date, language and place."""
 
 _SHARE_OF_MEMORY = 0.75
 """The rest is the models', the system's cache and room."""
@@ -77,7 +81,7 @@ def main() -> None:
 
 
 def measure(path: Path) -> tuple[Units, Units]:
-    """In a directory, and in Milvus, where bytes are counted by what a row holds: its server was not at hand."""
+    """In a directory, and in Milvus."""
     embedder, folder = load_embedder(), reader_folder()
     with Library(path, embedder) as library:
         _, passages = library.counts()
@@ -97,18 +101,23 @@ def measure(path: Path) -> tuple[Units, Units]:
         stored = _bytes(path / DATABASE)
         splitter = Splitter(embedder.token_spans, embedder.fingerprint)
         sample = [one for article in some_articles(library, _SAMPLE_ARTICLES) for one in splitter.split(article)]
+    dense = _bytes_of("dense-*", path)
+    local = Units(rate, stored / passages, indexes / passages, dense / passages, tuple(service))
     width = embedder.encode(["?"]).shape[1] * _FLOAT_BYTES
+    return local, in_milvus(local, drawn(sample, _SAMPLE_PASSAGES), width)
+
+
+def in_milvus(local: Units, sample: Sequence[Passage], width: int) -> Units:
+    """Of passages whose vectors have so many bytes, counted by what their rows hold: a server was not at hand. It
+    searches in memory, and has the fields there too, unless it is told to map files (mmap): all but the vectors, which
+    are in their index."""
     terms = Terms()
-    found = [terms.of_passage(one) for one in drawn(sample, _SAMPLE_PASSAGES)]
+    found = [terms.of_passage(one) for one in sample]
     sparse = fmean(sum(len(set(one)) for one in fields.values()) for fields in found) * _SPARSE_BYTES
     words = fmean(sum(map(len, fields.values())) for fields in found) * _CODED_BYTES
-    text = fmean(len(one.text.encode()) for one in sample)
-    graph = _LINKS * _FLOAT_BYTES * 33 / 32
-    dense = _bytes_of("dense-*", path)
-    return (
-        Units(rate, stored / passages, indexes / passages, dense / passages, tuple(service)),
-        Units(rate, text + words + width, width + graph + sparse, width + graph + sparse, tuple(service)),
-    )
+    fields = fmean(len(one.text.encode()) for one in sample) + words + _NAMES_BYTES
+    index = width + _LINKS * _FLOAT_BYTES * 33 / 32 + sparse
+    return replace(local, database_bytes=fields + width, index_bytes=index, memory_bytes=fields + index)
 
 
 def _last(service: Sequence[float]) -> float:

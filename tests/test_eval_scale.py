@@ -4,7 +4,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from eval.bench_scale import in_milvus
 from eval.scale import Units, bursts, quantile, replicas_for, size_of, steady, waits
+from index.article import make_article
+from index.passage import Passage
 
 UNITS = Units(40.0, 2_600.0, 1_300.0, 800.0, (0.1,))
 
@@ -15,6 +18,14 @@ def test_what_a_hundred_million_passages_take() -> None:
     assert size.machines == 4  # of memory 4, of disk 3.9
     assert size.embed_days == pytest.approx(28.9, abs=0.05)
     assert size_of(UNITS, 1, 1e9, 1e9).machines == 1
+
+
+def test_in_milvus_all_is_in_memory_but_the_vectors_beside_their_index() -> None:
+    article = make_article("The bridge was shut. " * 5)
+    units = in_milvus(UNITS, [Passage(article, 0, len(article.text))], 1_536)
+    assert units.disk_bytes - units.memory_bytes == 1_536
+    assert units.memory_bytes - units.index_bytes > len(article.text)
+    assert (units.passages_per_second, units.seconds_to_answer) == (40.0, (0.1,))
 
 
 @pytest.mark.parametrize("process", [steady, bursts])
