@@ -27,7 +27,7 @@ def collections_in(address: MilvusAddress, token: str | None = None) -> list[str
         return []
     milvus = Milvus(address, token)
     try:
-        return library_names(milvus, f"{address.name}__{FOLDER}__")
+        return library_names(milvus, f"{address.below}{FOLDER}__")
     finally:
         milvus.close()
 

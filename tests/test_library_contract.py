@@ -406,6 +406,16 @@ class TestOpening:
 
 
 @every
+def test_collections_of_each_library_are_found(opened: Opened, place: Path) -> None:
+    for library in (place, place / "below"):
+        opened(where=library)
+        assert collections_at(library) == ["main"]
+    opened(where=place / "collections" / "press")
+    opened(where=place / "below" / "collections" / "sport")
+    assert [collections_at(library) for library in (place, place / "below")] == [["main", "press"], ["main", "sport"]]
+
+
+@every
 def test_feedback(full: AnyLibrary, opened: Opened) -> None:
     right = make_feedback(
         QUESTION, Verdict.RIGHT, Place("chess", 0, 9, "Castle FC"), "sure: 'ü'", "2024-01-01T00:00:00Z"
