@@ -1,7 +1,7 @@
 """Two servers behind HAProxy over one library in Milvus Lite's server: do they answer alike, and is anything lost when
 one is killed, or both are started anew in turn?
 
-python -m tests.replicas [--seconds N]
+python -m tests.replicas [--seconds N] [--times N] [--service FILE]
 """
 
 import argparse
@@ -24,8 +24,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from tests.figures import Figure, counted, exactly, table
+from tests.load_asking import looped
 from tests.served import PULLQUOTE, ROOT, Served, free_port, serving
-from tests.traffic import BROKEN, Client, Reply, closed_loop, quantile, request
+from tests.traffic import BROKEN, Client, Reply, quantile, request
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 
@@ -95,13 +96,16 @@ def alike(where: Site) -> list[Figure]:
     ]
 
 
-def throughput(where: Site, seconds: float) -> list[Figure]:
-    """One replica and two, on the same cores."""
-    figures = []
+def throughput(where: Site, seconds: float, service: Path | None = None) -> list[Figure]:
+    """One replica and two, on the same cores; and how long one replica takes for a question alone. All seconds of that
+    are written to `service`."""
     with where.replica(0):
-        figures += _rate("one replica", where, seconds)
+        alone = _asked(where, seconds, clients=1)
+        figures = [*_told("one replica, 1 client", alone, seconds), *_rate("one replica", where, seconds)]
         with where.replica(1):
             figures += _rate("two replicas", where, seconds)
+    if service:
+        service.write_text(json.dumps([reply.seconds for reply in alone if reply.status == _OK]))
     return figures
 
 
@@ -143,10 +147,17 @@ def rolling(where: Site, times: int) -> list[Figure]:
 
 
 def _rate(name: str, where: Site, seconds: float) -> list[Figure]:
-    replies = asyncio.run(closed_loop(Client(where.port), _asking(where.questions), _CLIENTS, seconds))
+    return _told(f"{name}, {_CLIENTS} clients", _asked(where, seconds, _CLIENTS), seconds)
+
+
+def _asked(where: Site, seconds: float, clients: int) -> list[Reply]:
+    return asyncio.run(looped(where.port, _asking(where.questions), clients, seconds))
+
+
+def _told(name: str, replies: Sequence[Reply], seconds: float) -> list[Figure]:
     took = [reply.seconds for reply in replies]
     return [
-        Figure(f"{name}, {_CLIENTS} clients: questions a second", len(replies) / seconds),
+        Figure(f"{name}: questions a second", len(replies) / seconds),
         Figure("p50, ms", 1000 * quantile(took, 0.5)),
         Figure("p99, ms", 1000 * quantile(took, 0.99)),
         exactly("not answered", sum(reply.status != _OK for reply in replies), 0),
@@ -240,6 +251,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.replicas", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of load, where it goes on for a time")
     parser.add_argument("--times", type=int, default=3, help="how often both are started anew")
+    parser.add_argument("--service", type=Path, help="write the seconds of questions asked alone, for eval.bench_scale")
     given = parser.parse_args()
     if not os.access(HAPROXY, os.X_OK):
         sys.exit("skipped: this needs haproxy, and: pip install 'pullquote[milvus]'")
@@ -248,7 +260,7 @@ def main() -> int:
     with site([json.loads(line)["question"] for line in lines]) as where:
         for title, figures in (
             ("Answers of two replicas", alike(where)),
-            ("Throughput", throughput(where, given.seconds)),
+            ("Throughput", throughput(where, given.seconds, given.service)),
             ("A replica is killed", kill(where, given.seconds)),
             ("Rolling restart", rolling(where, given.times)),
         ):

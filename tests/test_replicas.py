@@ -1,9 +1,11 @@
 """What `make replicas` counts, with a server that does little in place of its replicas."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.figures import Figure
-from tests.replicas import alike, rolling
+from tests.replicas import alike, rolling, throughput
 
 _NEVER_SECONDS = 60
 """Nobody waits so long for the next question unless none comes."""
@@ -74,6 +76,15 @@ def test_refusals_that_are_alike_are_no_answers(status: int, unanswered: int) ->
         found = values(alike(where))
     assert found["not answered"] == (unanswered, not unanswered)
     assert found["of 1 questions answered differently"] == (0, True)
+
+
+def test_the_seconds_of_questions_asked_alone_are_written(tmp_path: Path) -> None:
+    with Stand().running() as where:
+        found = throughput(where, 0.1, tmp_path / "service.json")
+    taken = json.loads((tmp_path / "service.json").read_text())
+    assert len(taken) == round(float(found[0].value) * 0.1)
+    assert all(0 < seconds < _NEVER_SECONDS for seconds in taken)
+    assert [figure.value for figure in found if figure.name == "not answered"] == [0, 0, 0]
 
 
 def test_questions_go_on_while_a_replica_starts() -> None:
