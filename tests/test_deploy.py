@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,8 @@ from server.keys import KeyFile, Right
 from server.run import GRACE_SECONDS, LINGER_SECONDS
 from tests.served import free_port
 
-DEPLOY = Path(__file__).parent.parent / "docs" / "deploy"
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "docs" / "deploy"
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 [SCRAPED] = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"]
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
@@ -150,6 +152,17 @@ def test_the_container_runs_what_there_is() -> None:
     user = re.search(r"^USER (\d+)$", text, re.MULTILINE)
     assert user
     assert int(user[1]) == manifest("Deployment")["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+
+
+def test_the_container_is_built_of_what_is_installed_alone() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = {"pyproject.toml", project["project"]["readme"], *packages}
+    needed |= {one.partition("/")[0] for one in project["project"]["license-files"]}
+    comment, everything, *lines = (ROOT / ".containerignore").read_text().splitlines()
+    assert (comment[0], everything, lines.pop()) == ("#", "*", "**/__pycache__")
+    assert {line.removeprefix("!") for line in lines} == needed
+    assert all(line.startswith("!") for line in lines)
 
 
 @needs_haproxy
