@@ -5,7 +5,7 @@ needs the benchmark data beside the checkout, and the library that `python -m ev
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -24,7 +24,7 @@ from index.formats import find_files, read_file
 from index.library import Library
 from index.opening import open_at
 from index.search import Hit
-from qa.alike import ask_both, quoted
+from qa.alike import Pair, ask_both, quoted
 from qa.answer import Answer, Ask, load
 from qa.confidence import load_calibration
 from qa.reader import DEFAULT_READER, load_reader, reader_folder
@@ -51,31 +51,39 @@ def answers(here: Path, there: Path) -> None:
         local.add(item for file in files for item in read_file(file) if isinstance(item, Article))
         with _copied(local, there) as milvus:
             pairs = ask_both(_ask(local), _ask(milvus), [gold.question for gold in questions])
-    print(f"{sum(pair.alike for pair in pairs)} of {len(pairs)} questions are answered alike")
-    for pair in pairs:
-        if not pair.alike:
-            print(f"  {pair.one.question}\n    directory: {_said(pair.one)}\n    Milvus: {_said(pair.other)}")
+    print(told(pairs))
 
 
 def hits(_: Path, there: Path) -> None:
-    """Recall at 1, 5 and 10 of both on SQuAD, what of the first ten both have, and the time of a search."""
+    """Recall at 1, 5 and 10 of both on SQuAD, what of the first ten both have, and the time of a search; then how many
+    of the questions both answer alike, and which they do not."""
     questions = [gold for gold in squad_sample(2 * _QUESTIONS) if gold.answerable][:_QUESTIONS]
     with Library(BUILD / "squad", load_embedder()) as local, _copied(local, there) as milvus:
         found = {"directory": _found(local, questions), "Milvus": _found(milvus, questions)}
+        pairs = ask_both(_ask(local), _ask(milvus), [gold.question for gold in questions])
     for name, lists in found.items():
         recalls = [
             sum(any(holds(hit.passage, gold) for hit in some[:k]) for gold, some in zip(questions, lists, strict=True))
             for k in _CUTOFFS
         ]
         print(f"{name}: " + ", ".join(f"recall@{k} {recall}" for k, recall in zip(_CUTOFFS, recalls, strict=True)))
-    one, other = (
-        [[(hit.passage.article.id, hit.passage.start) for hit in some] for some in all] for all in found.values()
-    )
+    one, other = ([_places(some) for some in all] for all in found.values())
     shared = sum(len({*first} & {*second}) for first, second in zip(one, other, strict=True))
     same = sum(first[0] == second[0] for first, second in zip(one, other, strict=True))
     print(
         f"of {len(questions)} questions {same} have the same first hit; {shared / 10 / len(questions):.1%} of ten hits"
     )
+    print(told(pairs))
+
+
+def told(pairs: Sequence[Pair]) -> str:
+    """How many are alike; of each that is not both answers, and whether the passages that were read explain it."""
+    lines = [f"{sum(pair.alike for pair in pairs)} of {len(pairs)} questions are answered alike"]
+    for pair in pairs:
+        if not pair.alike:
+            lines += [f"  {pair.one.question}", f"    directory: {_said(pair.one)}", f"    Milvus: {_said(pair.other)}"]
+            lines.append(f"    {_why(pair)}")
+    return "\n".join(lines)
 
 
 def _found(library: AnyLibrary, questions: list[GoldQuestion]) -> list[list[Hit]]:
@@ -102,6 +110,18 @@ def _copied(local: Library, there: Path) -> Iterator[AnyLibrary]:
 
 def _ask(library: AnyLibrary) -> Ask:
     return load(library, load_reader(DEFAULT_READER), load_calibration(reader_folder(DEFAULT_READER)))
+
+
+def _why(pair: Pair) -> str:
+    one, other = _places(pair.one.hits), _places(pair.other.hits)
+    if one == other:
+        return "the same hits in the same order"
+    others = len({*one} - {*other})
+    return f"{others} of {len(one)} hits are others" if others else "the same hits in another order"
+
+
+def _places(hits: Sequence[Hit]) -> list[tuple[str, int]]:
+    return [(hit.passage.article.id, hit.passage.start) for hit in hits]
 
 
 def _said(answer: Answer) -> str:

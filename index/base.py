@@ -207,6 +207,11 @@ class AnyLibrary(ABC):
         """All that is noted with the articles, by name."""
         return self._store.settings()
 
+    def incomplete(self) -> set[str]:
+        """The ids of articles that have lost something of which their checksums do not tell: none where the library is
+        kept in one piece."""
+        return set()
+
     def receive(self, batch: Sequence[Indexed], settings: dict[str, str], feedback: Sequence[Feedback]) -> None:
         """Store what another library has as it is there, its models' vectors too. Raises LibraryBusy."""
         with self._writing():

@@ -31,7 +31,7 @@ class Copied:
 
 def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done, total: None) -> Copied:
     """Make the target hold what the source does, and check that. What it has already is left alone, so that whoever was
-    interrupted goes on; no text is embedded again. Settings that the source has not go.
+    interrupted goes on, unless it has lost some of it; no text is embedded again. Settings that the source has not go.
 
     Raises InvalidInput where the target has articles or feedback of its own, ModelMismatch where it was built with
     other models, LibraryCorrupt where feedback is damaged, LibraryBusy where the source is changed meanwhile.
@@ -55,12 +55,16 @@ def copy(source: AnyLibrary, target: AnyLibrary, advance: Advance = lambda done,
         target.receive(batch, {}, [])
         done += len(batch)
         advance(done, len(wanted))
+    lost = target.incomplete()
+    for batch in _batches(source, sorted(lost)):
+        target.receive(batch, {}, [])
     target.receive([], settings, list((said - kept).elements()))
     for name in target.settings().keys() - settings.keys():
         target.forget(name)
-    if (differing := _differing(source, target)) is not None:
+    differing = "articles" if lost and target.incomplete() else _differing(source, target)
+    if differing is not None:
         raise LibraryBusy(f"{target.where} and {source.where} differ in {differing}; run the same command again")
-    return Copied(*target.counts(), len(left))
+    return Copied(*target.counts(), len(lost.union(left)))
 
 
 def _check_models(source: AnyLibrary, target: AnyLibrary, settings: Mapping[str, str]) -> None:

@@ -17,6 +17,9 @@ from index.milvus_store import MilvusStore, library_names
 _LOOKED_AT = 4
 """Times as many passages as wanted are kept in view while the graph of vectors is walked (its `ef`)."""
 
+_CHECKED_AT_ONCE = 100
+"""Articles, whose texts are then in memory."""
+
 
 def collections_in(address: MilvusAddress, token: str | None = None) -> list[str]:
     """The names of the collections of a library, the main one left out. Raises LibraryBusy, LibraryUnreachable."""
@@ -24,7 +27,7 @@ def collections_in(address: MilvusAddress, token: str | None = None) -> list[str
         return []
     milvus = Milvus(address, token)
     try:
-        return library_names(milvus, f"{address.name}__{FOLDER}__")
+        return library_names(milvus, f"{address.below}{FOLDER}__")
     finally:
         milvus.close()
 
@@ -79,6 +82,12 @@ class MilvusLibrary(AnyLibrary):
 
     def save(self) -> None:
         """Milvus saves for itself."""
+
+    def incomplete(self) -> set[str]:
+        """An article's row tells of rows that may be gone. Reads all articles."""
+        rows = self._store.article_rows()
+        parts = (rows[start : start + _CHECKED_AT_ONCE] for start in range(0, len(rows), _CHECKED_AT_ONCE))
+        return {row.id for some in parts for row in (*self._store.damaged(some), *self._store.bare(some))}
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -30,6 +30,11 @@ class MilvusAddress:
     uri: str | None = None
     folder: Path | None = None
 
+    @property
+    def below(self) -> str:
+        """What the names of libraries below it begin with: that of a folder itself is none that was given."""
+        return "" if self.folder == Path(self.where) else f"{self.name}__"
+
 
 def milvus_address(library: Path) -> MilvusAddress | None:
     """What the name of a library says: `milvus://HOST:PORT/NAME` or `milvus+tls://HOST:PORT/NAME` (of which a Path

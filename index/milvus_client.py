@@ -125,6 +125,11 @@ class Milvus:
                 ids = list(keys[start : start + _AT_ONCE])
                 self._client.delete(collection, ids=ids, timeout=_ANSWERING_SECONDS)
 
+    def delete_where(self, collection: str, filter: str) -> None:
+        """All rows that the filter lets through."""
+        with self._understood():
+            self._client.delete(collection, filter=filter, timeout=_ANSWERING_SECONDS)
+
     def get(self, collection: str, keys: Sequence[str], fields: list[str], at_once: int = _AT_ONCE) -> Iterator[Row]:
         """The rows that are there, in no order; so many are asked for in one request."""
         for start in range(0, len(keys), at_once):

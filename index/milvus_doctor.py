@@ -14,12 +14,13 @@ _AT_ONCE = 100
 
 
 def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str], None] = lambda text: None) -> Report:
-    """Check a library, and to mend it delete what interrupted writing has left; others may search and write meanwhile.
-    No article is ever removed. Raises LibraryUnreachable."""
+    """Check a library, and to mend it delete what writing has left behind; others may search and write meanwhile. No
+    article is ever removed. Raises LibraryUnreachable."""
     assert isinstance(library, MilvusLibrary)
     store = library.store
     tell("rows that nobody reads")
-    left = store.unnamed(time.time_ns() - UNFINISHED_SECONDS * 10**9)
+    old = time.time_ns() - UNFINISHED_SECONDS * 10**9
+    left = store.unnamed(old)
     rows = store.article_rows()
     damaged: list[ArticleRow] = []
     bare: list[ArticleRow] = []
@@ -37,6 +38,7 @@ def check_milvus(library: AnyLibrary, *, mend: bool = False, tell: Callable[[str
         unread = (Finding("unfinished", Kind.WARNING, said, REPAIR),)
     if mend:
         store.delete_unnamed(left)
+        store.delete_gone(old)
     sound = [row for row in rows if row not in damaged and row not in bare]
     passages = sum(row.passages for row in sound)
     return Report(tuple(findings) + (() if mend else unread), unread if mend else (), (), len(sound), passages)

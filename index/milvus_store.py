@@ -96,16 +96,17 @@ class MilvusStore:
     def replace(self, batch: Iterable[Indexed], *, displace: bool = True) -> None:
         """Store articles, each in place of the one with its id and, if it is to `displace` it, of the one read from its
         origin before. When this returns, Milvus has the whole batch; when it raises, each article is the old one or the
-        new one."""
+        new one. What others write over a displaced row while the last request is under way is lost."""
         made = [self._written(item) for item in batch]
         keys = [row.key for row in made]
         moved = [row for row in self._of_origins([row.origin for row in made if displace]) if row.key not in keys]
-        old = [*self._rows(keys), *moved]
+        old = self._rows(keys)
+        moved = self._still(moved, moved)  # another may have seen the same text elsewhere since, and been told so
         # In one request, so that no file is ever quoted as it is and as it was. What is written over those rows stays:
         # deleted by its key it might by then be somebody's new one.
-        gone = [record(row.key, "gone", "") for row in moved]
+        gone = [record(row.key, "gone", "", self._version()) for row in moved]
         self._milvus.upsert(self._records, [*(row.record() for row in made), *gone], _ROW_BYTES)
-        self._forget(old)
+        self._forget([*old, *moved])
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove articles with their passages, those that are there; up to 1,000 at one moment."""
@@ -251,6 +252,11 @@ class MilvusStore:
         self._milvus.delete(self._records, keys)
         if self.searchable:
             self._milvus.delete(self.passage_rows, keys)
+
+    def delete_gone(self, before: int) -> None:
+        """What `replace` wrote over displaced rows before this nanosecond, unless an article is there by now."""
+        latest = f"{before:0{VERSION_DIGITS - RANDOM_DIGITS}x}"
+        self._milvus.delete_where(self._records, f'kind == "gone" and version < "{latest}"')
 
     # Within
 

@@ -36,7 +36,7 @@ from server.responses import HealthJSON, ReadyJSON
 from server.service import Service, ServiceOf
 
 READING_THREADS = 4
-"""Enough for a listing of long articles not to hold up a readiness check; each keeps a database connection."""
+"""Enough for a listing of long articles not to hold up other readers; each keeps a database connection."""
 
 _VERSION = version("pullquote")
 
@@ -73,6 +73,7 @@ def create_app(
     metrics = Metrics(_VERSION)
     main = Service(ask, library, hits, Queue(waiting), inference, Threads(READING_THREADS, "reads"))
     collections = Collections(main, shelf)
+    readiness = Threads(1, "readiness")  # its own: what goes through all articles holds up nobody's check
 
     assistants = Endpoint(max_body_bytes, origins)
 
@@ -80,6 +81,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with assistants.run():
             yield
+        readiness.close()
         collections.close()
 
     app = FastAPI(
@@ -114,7 +116,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.collections, app.state.keys = collections, keys
-    app.state.metrics = metrics
+    app.state.metrics, app.state.readiness = metrics, readiness
     return app
 
 
@@ -125,11 +127,12 @@ async def health() -> HealthJSON:
 
 
 @router.get("/v1/ready", summary="Can questions be asked?", responses=open_to_all(500, 503))
-async def ready(service: ServiceOf) -> ReadyJSON:
+async def ready(request: Request, service: ServiceOf) -> ReadyJSON:
     """Answers 200 where the library can be read; 503 while the models are being loaded, and as soon as the server is
     told to end."""
     service.queue.check()
-    await service.reads.run(service.library.article_count)
+    readiness: Threads = request.app.state.readiness
+    await readiness.run(service.library.setting, "embedder")  # one row by its key, whatever the library's size
     return {"status": "ready"}
 
 

@@ -1,7 +1,7 @@
 """Two servers behind HAProxy over one library in Milvus Lite's server: do they answer alike, and is anything lost when
 one is killed, or both are started anew in turn?
 
-python -m tests.replicas [--seconds N]
+python -m tests.replicas [--seconds N] [--times N] [--service FILE]
 """
 
 import argparse
@@ -15,17 +15,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.figures import Figure, counted, exactly, table
+from tests.load_asking import looped
 from tests.served import PULLQUOTE, ROOT, Served, free_port, serving
-from tests.traffic import BROKEN, Client, Reply, closed_loop, quantile, request
+from tests.traffic import BROKEN, Client, Reply, quantile, request
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 
@@ -40,6 +41,8 @@ _SEEN_SECONDS = 1.5
 
 _OK = 200
 _WAIT_SECONDS = 30
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +86,26 @@ def site(questions: Sequence[str]) -> Iterator[Site]:
 def alike(where: Site) -> list[Figure]:
     """Both replicas are asked the same questions."""
     with where.replica(0), where.replica(1):
-        differing = [
-            question
-            for question in where.questions
-            if _answer(where.ports[0], question) != _answer(where.ports[1], question)
-        ]
+        pairs = [tuple(_answer(port, question) for port in where.ports) for question in where.questions]
+    unanswered = sum(status != _OK for pair in pairs for status, _ in pair)
+    differing = [question for question, (one, other) in zip(where.questions, pairs, strict=True) if one != other]
     return [
+        exactly("not answered", unanswered, 0),
         exactly(f"of {len(where.questions)} questions answered differently", len(differing), 0),
         *(Figure("differs", question) for question in differing),
     ]
 
 
-def throughput(where: Site, seconds: float) -> list[Figure]:
-    """One replica and two, on the same cores."""
-    figures = []
+def throughput(where: Site, seconds: float, service: Path | None = None) -> list[Figure]:
+    """One replica and two, on the same cores; and how long one replica takes for a question alone. All seconds of that
+    are written to `service`."""
     with where.replica(0):
-        figures += _rate("one replica", where, seconds)
+        alone = _asked(where, seconds, clients=1)
+        figures = [*_told("one replica, 1 client", alone, seconds), *_rate("one replica", where, seconds)]
         with where.replica(1):
             figures += _rate("two replicas", where, seconds)
+    if service:
+        service.write_text(json.dumps([reply.seconds for reply in alone if reply.status == _OK]))
     return figures
 
 
@@ -118,18 +123,22 @@ def kill(where: Site, seconds: float) -> list[Figure]:
 
 
 def rolling(where: Site, times: int) -> list[Figure]:
-    """Under load, each replica in turn is told to end, and started anew when it has. Clients send nothing again."""
-    replies: list[Reply] = []
-    codes = []
-    for _ in range(times):
-        for number in (0, 1):
-            with where.replica(1 - number), ExitStack() as old:
-                ending = old.enter_context(where.replica(number))
-                asked, code = asyncio.run(_ending(where, ending))
-                replies += asked
-                codes.append(code)
+    """Under a load that goes on all the while, each replica in turn is told to end and started anew until it is ready.
+    Clients send nothing again."""
+    with ExitStack() as running:
+        replicas = [running.enter_context(where.replica(number)) for number in (0, 1)]
+
+        def turn() -> list[int]:
+            codes = []
+            for number in (0, 1) * times:
+                replicas[number].tell_to_end()
+                codes.append(replicas[number].wait_for_end())
+                replicas[number] = running.enter_context(where.replica(number))
+            return codes
+
+        replies, codes = asyncio.run(_meanwhile(where, turn))
     return [
-        Figure("replicas told to end", len(codes)),
+        Figure("replicas ended and started anew", len(codes)),
         exactly("ended with another code than 0", sum(code != 0 for code in codes), 0),
         Figure("questions", len(replies)),
         exactly("not answered at the first try", sum(reply.status != _OK for reply in replies), 0),
@@ -138,10 +147,17 @@ def rolling(where: Site, times: int) -> list[Figure]:
 
 
 def _rate(name: str, where: Site, seconds: float) -> list[Figure]:
-    replies = asyncio.run(closed_loop(Client(where.port), _asking(where.questions), _CLIENTS, seconds))
+    return _told(f"{name}, {_CLIENTS} clients", _asked(where, seconds, _CLIENTS), seconds)
+
+
+def _asked(where: Site, seconds: float, clients: int) -> list[Reply]:
+    return asyncio.run(looped(where.port, _asking(where.questions), clients, seconds))
+
+
+def _told(name: str, replies: Sequence[Reply], seconds: float) -> list[Figure]:
     took = [reply.seconds for reply in replies]
     return [
-        Figure(f"{name}, {_CLIENTS} clients: questions a second", len(replies) / seconds),
+        Figure(f"{name}: questions a second", len(replies) / seconds),
         Figure("p50, ms", 1000 * quantile(took, 0.5)),
         Figure("p99, ms", 1000 * quantile(took, 0.99)),
         exactly("not answered", sum(reply.status != _OK for reply in replies), 0),
@@ -178,8 +194,8 @@ async def _through(where: Site, seconds: float, events: Sequence[tuple[float, An
     return [reply for replies in found for reply in replies], again
 
 
-async def _ending(where: Site, ending: Served) -> tuple[list[Reply], int]:
-    """What is answered while a replica ends, and for a second before and after; and its exit code."""
+async def _meanwhile(where: Site, act: Callable[[], T]) -> tuple[list[Reply], T]:
+    """What is answered from a second before something is done until it is done, and what that returned."""
     client, make = Client(where.port), _asking(where.questions)
     over = asyncio.Event()
 
@@ -189,16 +205,13 @@ async def _ending(where: Site, ending: Served) -> tuple[list[Reply], int]:
             replies.append(await client.send(make()))
         return replies
 
-    async def end() -> list[Reply]:
-        await asyncio.sleep(1)
-        ending.tell_to_end()
-        await asyncio.to_thread(ending.process.wait, _WAIT_SECONDS)
-        await asyncio.sleep(1)
-        over.set()
-        return []
-
-    found = await asyncio.gather(end(), *(one() for _ in range(_CLIENTS)))
-    return [reply for replies in found for reply in replies], ending.process.returncode
+    asking = [asyncio.create_task(one()) for _ in range(_CLIENTS)]
+    await asyncio.sleep(1)
+    done = await asyncio.to_thread(act)
+    over.set()
+    replies = [reply for replies in await asyncio.gather(*asking) for reply in replies]
+    client.close()
+    return replies, done
 
 
 def _asking(questions: Sequence[str]) -> Any:
@@ -206,12 +219,14 @@ def _asking(questions: Sequence[str]) -> Any:
     return lambda: next(bodies)
 
 
-def _answer(port: int, question: str) -> dict[str, Any]:
+def _answer(port: int, question: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON, but for the time it took."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_WAIT_SECONDS)
     try:
         connection.request("POST", "/v1/ask", json.dumps({"question": question}), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        return {name: value for name, value in answer.items() if name != "milliseconds"}
+        response = connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+        return response.status, {name: value for name, value in answer.items() if name != "milliseconds"}
     finally:
         connection.close()
 
@@ -235,7 +250,8 @@ def _process(command: list[str], said: str = "", environment: dict[str, str] | N
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.replicas", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of load, where it goes on for a time")
-    parser.add_argument("--times", type=int, default=5, help="how often both are started anew")
+    parser.add_argument("--times", type=int, default=3, help="how often both are started anew")
+    parser.add_argument("--service", type=Path, help="write the seconds of questions asked alone, for eval.bench_scale")
     given = parser.parse_args()
     if not os.access(HAPROXY, os.X_OK):
         sys.exit("skipped: this needs haproxy, and: pip install 'pullquote[milvus]'")
@@ -244,7 +260,7 @@ def main() -> int:
     with site([json.loads(line)["question"] for line in lines]) as where:
         for title, figures in (
             ("Answers of two replicas", alike(where)),
-            ("Throughput", throughput(where, given.seconds)),
+            ("Throughput", throughput(where, given.seconds, given.service)),
             ("A replica is killed", kill(where, given.seconds)),
             ("Rolling restart", rolling(where, given.times)),
         ):

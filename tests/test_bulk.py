@@ -21,12 +21,15 @@ from pyarrow import parquet
 from test_library_contract import Server
 
 import index
+from index import milvus_doctor
 from index.article import make_article
 from index.embed import Embedder, Vectors, load_embedder
 from index.library import Library
 from index.milvus import MilvusLibrary
 from index.milvus_address import milvus_address
-from index.milvus_rows import ArticleRow, version_of
+from index.milvus_doctor import check_milvus
+from index.milvus_rows import ArticleRow, moment_of, version_of
+from index.milvus_store import MilvusStore
 from index.store import Indexed
 from qa.reader import Reader, load_reader
 
@@ -146,9 +149,15 @@ def write_in_part(place: str, began: int) -> ArticleRow:
         return store._written(Indexed(replace(item.article, id="unnamed"), item.passages, item.vectors))
 
 
+def stored(store: MilvusStore) -> tuple[int, int, int]:
+    """The numbers of pieces, articles and passages, whoever names them: each article here has one piece."""
+    pieces, articles = (store._milvus.count(store._records, f'kind == "{kind}"') for kind in ("piece", "article"))
+    return pieces, articles, store._milvus.count(store.passage_rows, "")
+
+
 @needs_ray
 def test_killed_and_begun_again_it_ends_as_without_a_kill(
-    server: Server, shards: list[Path], expected: Content
+    server: Server, shards: list[Path], expected: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = f"milvus://127.0.0.1:{server.port}/killed"
     total = len(expected.articles)
@@ -157,7 +166,8 @@ def test_killed_and_begun_again_it_ends_as_without_a_kill(
         articles, _ = library.counts()
     assert 0 < told <= articles < total
     abandoned = write_in_part(place, time.time_ns() - 3_600 * 10**9)
-    under_way = write_in_part(place, time.time_ns())
+    under_way, young = (write_in_part(place, time.time_ns()) for _ in range(2))
+    began = time.time_ns()
     ran = bulk(place, shards)
     assert ran.code == 1
     assert f"not read: {shards[1]}, line {ARTICLES + 2}: it is no valid JSON" in ran.err
@@ -167,9 +177,16 @@ def test_killed_and_begun_again_it_ends_as_without_a_kill(
     assert unchanged >= told
     with opened(place) as library:
         found = content(library)
-        assert abandoned.version not in map(version_of, library.store.unnamed(time.time_ns()))
+        left = {version_of(key) for key in library.store.unnamed(time.time_ns())}
+        assert {under_way.version, young.version} <= left
+        assert abandoned.version not in left
+        assert all(moment_of(version) < began for version in left)  # nothing of the second job's
         library.store._milvus.upsert(library.store._records, [under_way.record()], 1_000)
         assert library.indexed("unnamed") is not None
+        library.remove(["unnamed"])
+        monkeypatch.setattr(milvus_doctor, "UNFINISHED_SECONDS", 0)  # as an hour later
+        assert check_milvus(library, mend=True).findings == ()
+        assert stored(library.store) == (len(expected.articles), *expected.counts)
     assert (found.articles, found.counts) == (expected.articles, expected.counts)
     for id, vectors in expected.vectors.items():
         np.testing.assert_allclose(found.vectors[id], vectors, atol=1e-6)

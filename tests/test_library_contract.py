@@ -335,6 +335,16 @@ class TestSearch:
     def test_filters(self, full: AnyLibrary, filter: Filter, expected: list[str]) -> None:
         assert sorted(found(full, QUESTION, filter)) == expected
 
+    def test_filters_of_what_is_settled(self, full: AnyLibrary) -> None:
+        full.settle()
+        for filter in (
+            Filter(articles=frozenset({"ferry", "bridge"})),
+            Filter(sources=frozenset({"Harbour Post"})),
+            Filter(since="2023-07-28T10:00:00Z"),
+            Filter(sources=frozenset({"Harbour Post"}), languages=frozenset({"en"}), until="2024-12-31"),
+        ):
+            assert sorted(found(full, QUESTION, filter)) == ["bridge", "ferry"]
+
     def test_languages(self, library: AnyLibrary, add: Add) -> None:
         names = {"en": "The bridge was shut on Monday.", "de": "Die Brücke wurde am Montag gesperrt."}
         add(library, *(make_article(text, id=code, metadata={"language": code}) for code, text in names.items()))
@@ -393,6 +403,16 @@ class TestOpening:
         assert add(below, make_article("Chess is dull.", id="chess")) == [("chess", ADDED)]
         assert (ids(below), found(below)) == (["chess"], ["chess"])
         assert full.article("chess").text.startswith("Castle FC")
+
+
+@every
+def test_collections_of_each_library_are_found(opened: Opened, place: Path) -> None:
+    for library in (place, place / "below"):
+        opened(where=library)
+        assert collections_at(library) == ["main"]
+    opened(where=place / "collections" / "press")
+    opened(where=place / "below" / "collections" / "sport")
+    assert [collections_at(library) for library in (place, place / "below")] == [["main", "press"], ["main", "sport"]]
 
 
 @every
@@ -510,6 +530,30 @@ class TestNeverHalf:
             assert [(article, article.origin) for article, _ in one.articles()] == [(before, "/b")]
             assert [hit.passage.text for hit in one.search("chess")] == ["Old chess."]
 
+    def test_text_that_another_adds_from_a_second_file_while_the_first_is_replaced(
+        self, library: AnyLibrary, add: Add, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = opened()
+        first, second = (make_article("Old chess.", origin=origin) for origin in ("/a", "/b"))
+        edited = make_article("New chess.", origin="/a")
+        add(library, first)
+        store = milvus_store.MilvusStore
+        replace, rows = store.replace, store._rows
+
+        def replacing(one: milvus_store.MilvusStore, batch: object) -> None:
+            monkeypatch.setattr(store, "replace", replace)
+            monkeypatch.setattr(store, "_rows", late)
+            replace(one, batch)  # type: ignore[arg-type]
+
+        def late(one: milvus_store.MilvusStore, keys: list[str]) -> object:
+            monkeypatch.setattr(store, "_rows", rows)
+            assert add(other, second) == [(second.id, UNCHANGED)]
+            return rows(one, keys)
+
+        monkeypatch.setattr(store, "replace", replacing)
+        add(library, edited)
+        assert [(one.id, one.origin) for one, _ in library.articles()] == [(edited.id, "/a"), (first.id, "/b")]
+
     def test_article_replaced_while_it_is_read(
         self, full: AnyLibrary, add: Add, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -541,7 +585,7 @@ class TestNeverHalf:
         assert add(full, articles[1]) == [("chess", ADDED)]
         assert full.article("chess") == articles[1]
 
-    @pytest.mark.parametrize("made", [0, 1])
+    @pytest.mark.parametrize("made", [0, 1, 4, 5])
     def test_collection_of_passages_made_in_part(
         self, library: AnyLibrary, add: Add, opened: Opened, made: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -564,7 +608,28 @@ class TestNeverHalf:
         assert add(other, make_article("Chess.", id="a")) == [("a", ADDED)]
         assert found(other, "chess") == ["a"]
         indexes = other.store._milvus._client.list_indexes(other.store.passage_rows)
-        assert sorted(indexes) == ["vector", "words"]
+        assert sorted(indexes) == ["article", "language", "published", "source", "vector", "words"]
+
+    def test_library_made_before_there_were_indexes_of_fields(
+        self,
+        place: Path,
+        opened: Opened,
+        articles: list[Article],
+        add: Add,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(milvus_rows, "_LOOKED_UP_RECORDS", ())
+            patch.setattr(milvus_rows, "_LOOKED_UP_PASSAGES", ())
+            with open_at(place, ToyEmbedder(), create=True) as old:
+                add(old, *articles[:2])
+        library = opened(create=False)
+        assert isinstance(library, MilvusLibrary)
+        add(library, *articles[2:])
+        assert sorted(found(library, QUESTION, Filter(sources=frozenset({"Harbour Post"})))) == ["bridge", "ferry"]
+        indexes = library.store._milvus._client.list_indexes
+        assert sorted(indexes(library.store._records)) == ["kind", "nothing", "origin"]
+        assert sorted(indexes(library.store.passage_rows)) == ["vector", "words"]
 
 
 @milvus
@@ -607,6 +672,27 @@ class TestDoctor:
         assert check_milvus(full).findings == (Finding("feedback", Kind.TRUTH, said, remedy),)
         full.remove_feedback(keys[1:])
         assert check_milvus(full).findings == ()
+
+    def test_what_is_written_over_displaced_rows_goes_with_time(
+        self, full: AnyLibrary, store: milvus_store.MilvusStore, add: Add, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = ("It is shut.", "It is open.", "It is gone.")
+        add(full, *(make_article(text, origin="/a") for text in texts))
+        before = ids(full)
+
+        def gone() -> int:
+            return store._milvus.count(store._records, 'kind == "gone"')
+
+        assert gone() == 2
+        check_milvus(full, mend=True)
+        assert gone() == 2  # somebody may be writing
+        add(full, make_article(texts[0]))
+        monkeypatch.setattr(milvus_doctor, "UNFINISHED_SECONDS", 0)
+        check_milvus(full)
+        assert gone() == 1
+        check_milvus(full, mend=True)
+        assert gone() == 0
+        assert ids(full) == [*before, make_article(texts[0]).id]
 
     def test_what_interrupted_writing_has_left(
         self,

@@ -124,6 +124,31 @@ def test_what_is_changed_in_the_source_is_copied_again(run: Run, library: Path, 
     assert all_of(library) == all_of(tmp_path / MILVUS)
 
 
+def test_what_was_lost_in_milvus_is_copied_again(run: Run, library: Path, tmp_path: Path) -> None:
+    run("copy", "library", MILVUS, library=None)
+    with open_at(tmp_path / MILVUS) as there:
+        assert isinstance(there, MilvusLibrary)
+        rows = {row.id: row for row in there.store.article_rows()}
+        there._milvus.delete(there.store._records, rows["a3"].piece_keys)
+        there._milvus.delete(there.store.passage_rows, rows["a5"].passage_keys)
+        assert there.incomplete() == {"a3", "a5"}
+    copied = {"articles": 11, "passages": 11, "copied": 2}
+    assert run("copy", "library", MILVUS, "--json", library=None).lines == [copied]
+    assert run("copy", MILVUS, "back", "--json", library=None).lines == [{**copied, "copied": 11}]
+    with open_at(library) as here, open_at(tmp_path / "back") as back:
+        assert {article.id: (article, count) for article, count in back.articles()} == {
+            article.id: (article, count) for article, count in here.articles()
+        }
+
+
+@pytest.mark.usefixtures("library")
+def test_what_is_lost_as_soon_as_it_is_copied_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MilvusLibrary, "incomplete", lambda library: {"a3"})
+    lacking = run("copy", "library", MILVUS, library=None)
+    assert lacking.code == 75
+    assert "there.milvus and library differ in articles; run the same command again" in lacking.err
+
+
 @pytest.mark.parametrize("there", [MILVUS, "other"])
 def test_setting_that_the_source_has_no_more_goes(run: Run, library: Path, tmp_path: Path, there: str) -> None:
     run("copy", "library", there, library=None)

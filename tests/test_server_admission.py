@@ -15,6 +15,7 @@ from index.library import Library
 from qa.answer import Answer, NoAnswer, Question
 from server import questions
 from server.admission import Queue, Threads
+from server.app import READING_THREADS
 from server.errors import Refusal
 from server.wire import AskBody
 
@@ -55,6 +56,28 @@ def test_all_that_only_reads_is_answered_while_a_question_is_read(tmp_path: Path
         assert client.get("/v1/articles").json()["total"] == 1
         assert client.get("/v1/articles/treaty-1648").json()["text"] == TREATY["text"]
         assert finish() == 200
+
+
+def test_readiness_is_told_while_all_readers_go_through_all_articles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    counts = Library.counts
+
+    def late(library: Library) -> tuple[int, int]:
+        begun.release()
+        assert go_on.wait(SECONDS)
+        return counts(library)
+
+    monkeypatch.setattr(Library, "counts", late)
+    with serving(tmp_path, TREATY) as client, ThreadPoolExecutor(READING_THREADS + 1) as others:
+        told = [others.submit(client.get, "/metrics") for _ in range(READING_THREADS)]
+        try:
+            assert all(begun.acquire(timeout=SECONDS) for _ in told)
+            assert others.submit(client.get, "/v1/ready").result(SECONDS).json() == {"status": "ready"}
+        finally:
+            go_on.set()
+        assert [one.result(SECONDS).status_code for one in told] == [200] * READING_THREADS
 
 
 def test_whatever_is_too_much_is_refused_at_once(tmp_path: Path) -> None:
