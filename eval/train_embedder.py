@@ -66,8 +66,8 @@ class Triplet:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m eval.train_embedder", description=__doc__)
     parser.add_argument("out", type=Path, help="a folder that is not there yet, for the embedder")
-    parser.add_argument("--minutes", type=float, default=25, help="after the triplets are made")
-    parser.add_argument("--questions", type=int, default=32_000, help="of SQuAD's 87,433")
+    parser.add_argument("--minutes", type=float, default=45, help="after the triplets are made")
+    parser.add_argument("--questions", type=int, default=16_000, help="of SQuAD's 87,433")
     parser.add_argument("--seed", type=int, default=2)
     options = parser.parse_args()
     if not DATA.is_dir():
