@@ -691,7 +691,7 @@ def test_add_makes_the_library_and_what_leads_to_it(run: Run, tmp_path: Path) ->
     ],
 )
 def test_missing_library(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "gold.jsonl").write_text('{"question": "Who?"}')
+    (tmp_path / "gold.jsonl").write_text('{"question": "Who?", "answers": []}')
     ran = run(*arguments, stdin=citation(), library="none")
     assert (ran.code, ran.out) == (66, "")
     assert ran.err == "error: there is no library at none; make one with: pullquote --library none add FILES\n"
