@@ -79,7 +79,7 @@ def evaluate_gold(
 ) -> None:
     """Ask gold questions: how many answers are right, what went wrong with the others, and what to mend.
 
-    Every figure has its 95 % interval. Every wrong answer has one label: the first stage that lost the right one. With
+    Every metric has its 95 % interval. Every wrong answer has one label: the first stage that lost the right one. With
     `--baseline` the difference to an earlier run is tested, question by question. For example:
 
     `pullquote eval gold.jsonl --out before.json`, a change, then
