@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.record import Record
-from eval.scores import METRICS, MIN_CLUSTERS, Columns, clusters, columns, drawn_rows, intervals, known
+from eval.scores import METRICS, MIN_CLUSTERS, Columns, columns, drawn_rows, intervals, known
 from eval.slices import slices
 
 GATE = ("em", "f1", "best_f1", "recall@10", "aurc")
@@ -109,10 +109,10 @@ def compare(before: Sequence[Record], after: Sequence[Record], rounds: int = _RO
             name: Change(*map(known, (*both, *edges, of_chance)))
             for name, both, edges, of_chance in zip(METRICS, values.T, intervals(np.array(bootstrap)), p, strict=True)
         },
-        slices=_slices(pairs, rounds),
+        slices=_slices(pairs, new.cluster, rounds),
         clusters=int(new.cluster.max()) + 1,
         questions=len(pairs),
-        left_out=len(before) + len(after) - 2 * len(pairs),
+        left_out=_asked(before, after) - len(pairs),
         wins=int((changed > 0).sum()),
         losses=int((changed < 0).sum()),
     )
@@ -126,36 +126,44 @@ def _numbered(records: Iterable[Record]) -> Iterator[tuple[tuple[object, int], R
         yield (record.key, asked[record.key]), record
 
 
-def _slices(pairs: Sequence[tuple[Record, Record]], rounds: int) -> dict[str, dict[str, PartChange]]:
-    earlier = {id(after): before for before, after in pairs}
+def _asked(before: Sequence[Record], after: Sequence[Record]) -> int:
+    """How many questions there are in both, with whatever answers accepted."""
+    one, other = (Counter(record.key[:2] for record in run) for run in (before, after))
+    return (one | other).total()
+
+
+def _slices(
+    pairs: Sequence[tuple[Record, Record]], cluster: NDArray[np.int64], rounds: int
+) -> dict[str, dict[str, PartChange]]:
+    rows = {id(after): row for row, (_, after) in enumerate(pairs)}
+    scores = np.array([[(one.exact_match, one.f1) for one in pair] for pair in pairs])  # (questions, run, metric)
     return {
         name: {
-            part: _part([(earlier[id(one)], one) for one in inside], rounds)
+            part: _part(scores[places], cluster[places], rounds)
             for part, inside in parts.items()
-            if len(inside) > 1
+            if len(places := [rows[id(one)] for one in inside]) > 1
         }
         for name, parts in slices(after for _, after in pairs).items()
     }
 
 
-def _part(pairs: Sequence[tuple[Record, Record]], rounds: int) -> PartChange:
-    """The change of two means, tested as `compare` does, by sums of each cluster."""
-    values = np.array([[(one.exact_match, one.f1) for one in pair] for pair in pairs])  # (questions, run, metric)
-    cluster = clusters([after.article for _, after in pairs])
-    count = int(cluster.max()) + 1
-    gained, sizes = np.zeros((count, 2)), np.bincount(cluster)
-    np.add.at(gained, cluster, values[:, 1] - values[:, 0])
+def _part(scores: NDArray[np.float64], cluster: NDArray[np.int64], rounds: int) -> PartChange:
+    """The change of two means, tested as `compare` does, by sums of each cluster. One alone says nothing of others."""
+    numbers, cluster = np.unique(cluster, return_inverse=True)
+    count, gained, sizes = len(numbers), np.zeros((len(numbers), 2)), np.bincount(cluster)
+    np.add.at(gained, cluster, scores[:, 1] - scores[:, 0])
     chance = np.random.default_rng(0)
     drawn = chance.multinomial(count, np.full(count, 1 / count), rounds)
+    means = (drawn @ gained) / (drawn @ sizes)[:, None]
     swapped = np.abs(chance.choice([-1.0, 1.0], (rounds, count)) @ gained)
     p = ((swapped >= np.abs(gained.sum(axis=0)) - _ROUNDING).sum(axis=0) + 1) / (rounds + 1)
     em, f1 = (
-        Change(*map(float, (*means, *edges, of_chance)))
-        for means, edges, of_chance in zip(
-            values.mean(axis=0).T, intervals((drawn @ gained) / (drawn @ sizes)[:, None]), p, strict=True
+        Change(*map(known, (*both, *edges, of_chance)))
+        for both, edges, of_chance in zip(
+            scores.mean(axis=0).T, intervals(means if count > 1 else np.full((1, 2), np.nan)), p, strict=True
         )
     )
-    return PartChange(len(pairs), em, f1)
+    return PartChange(len(scores), em, f1)
 
 
 def _values(table: Columns) -> NDArray[np.float64]:

@@ -151,7 +151,8 @@ def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
     tags = fields.get("tags") or []
     if not isinstance(tags, list):
         raise InvalidInput('its "tags" is no list')
-    day = _day(fields.get("date"))
+    day, also = _day(fields.get("date")), _also(fields.get("also") or [], answers)
+    first = None if start is None else GoldPlace(article, start, storable(answers[0]))
     if "answers" not in fields and answerable is None:  # or a name that is mistyped would make all of them unanswerable
         raise InvalidInput('it has no "answers"; where the articles hold none, say so: "answers": []')
     return GoldQuestion(
@@ -161,7 +162,7 @@ def _question(fields: Mapping[str, Any], where: str) -> GoldQuestion:
         start,
         tuple(_name(tag, "tags") for tag in tags),
         day,
-        _also(fields.get("also") or [], answers),
+        tuple(place for place in also if place != first),
         storable(where),
     )
 

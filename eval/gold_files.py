@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from index.article import parse_published
 from index.errors import InvalidInput
 from index.formats.squad import paragraph_starts
 
@@ -69,19 +70,23 @@ def _squad(data: list[Any], file: str) -> Iterator[Item]:
                         "question": asked["question"].strip(),
                         "answers": [answer["text"] for answer in answers],
                         "article": entry["title"],
-                        "date": asked.get("date"),
+                        "date": _day(asked.get("date")),
                     }
                     if answers:
-                        first, *also = [paragraph_start + answer["answer_start"] for answer in answers]
-                        fields["start"] = first
+                        starts_at = [paragraph_start + answer["answer_start"] for answer in answers]
+                        fields["start"] = starts_at[0]
                         fields["also"] = [
                             {"article": entry["title"], "start": start, "answer": answer["text"]}
-                            for start, answer in zip(also, answers[1:], strict=True)
-                            if (start, answer["text"]) != (first, answers[0]["text"])
+                            for start, answer in zip(starts_at[1:], answers[1:], strict=True)
                         ]
                     yield f"{file}, question {name if isinstance(name, str) else number}", fields
     except (KeyError, TypeError, AttributeError) as error:
         yield file, InvalidInput(f"it looks like SQuAD but is not: {error!r}")
+
+
+def _day(date: object) -> str | None:
+    """SQuAD has none; ours is taken where it is one."""
+    return date if isinstance(date, str) and parse_published(date) else None
 
 
 def _line(line: str) -> Mapping[str, Any] | InvalidInput:

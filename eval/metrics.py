@@ -83,8 +83,11 @@ def risk_coverage_area(confidence: Confidences, right: Truths) -> float:
 
 
 def coverage_at(confidence: Confidences, right: Truths, precision: float) -> float:
-    """The largest share of questions, the most confident, of which at least `precision` are right."""
-    kept = np.flatnonzero(1 - risk_coverage(confidence, right) >= precision - _ROUNDING)
+    """The largest share of questions that a threshold of confidence lets through of which at least `precision` are
+    right."""
+    in_order = np.sort(-confidence)
+    ends = np.append(in_order[1:] != in_order[:-1], True)  # of equal ones no threshold lets through a part
+    kept = np.flatnonzero(ends & (1 - risk_coverage(confidence, right) >= precision - _ROUNDING))
     return float(kept[-1] + 1) / len(right) if len(kept) else 0.0
 
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from eval.gold import GoldQuestion
+from eval.gold import GoldPlace, GoldQuestion
 from eval.metrics import normalize
 from index.article import Article
 from index.errors import ArticleNotFound
@@ -29,8 +29,9 @@ class Miss(StrEnum):
     NOT_WITHHELD = "answered though unanswerable"
 
 
-def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: AnyLibrary) -> Miss:
-    """The label of an answer that is not an exact match; `right` says whether its best candidate is one."""
+def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, passage: Passage | None, library: AnyLibrary) -> Miss:
+    """The label of an answer that is not an exact match; `right` says whether its best candidate is one, and `passage`
+    is what `passage_of` gives where no hit holds the answer."""
     if not gold.answerable:
         return Miss.NOT_WITHHELD
     if right:
@@ -38,44 +39,43 @@ def why_wrong(gold: GoldQuestion, answer: Answer, right: bool, library: AnyLibra
     holding = [number for number, hit in enumerate(answer.hits) if holds(hit.passage, gold)]
     read = [answer.hits[number] for number in holding if number < len(answer.hits) - answer.unread]
     if not holding:
-        return out_of_reach(gold, library) or Miss.NOT_RETRIEVED
+        return out_of_reach(gold, library) if passage is None else Miss.NOT_RETRIEVED
     if not read:
         return Miss.NOT_READ
     best = best_candidate(answer)
     return Miss.LOST if best and not any(_within(best, hit) for hit in read) else Miss.WRONG_SPAN
 
 
-def out_of_reach(gold: GoldQuestion, library: AnyLibrary) -> Miss | None:
-    """Why no search can find the answer, or None where some passage holds it. Where its article is not known it is
-    looked for by its own words."""
-    if gold.article is not None:
-        article = article_of(gold, library)
-        if article is None:
-            return Miss.NOT_IN_LIBRARY
-        texts = [article]
-    else:
-        texts = [hit.passage.article for answer in gold.answers for hit in _found(answer, gold, library)]
-    if passage_of(gold, library) is not None:
-        return None
-    within = gold.start is not None or any(_has_words(article.text, gold) for article in texts)
-    return Miss.SPLIT if within else Miss.NOT_IN_LIBRARY
-
-
 def passage_of(gold: GoldQuestion, library: AnyLibrary) -> Passage | None:
     """A passage that holds the answer, the likeliest for the question; where its article is not known the answer is
     looked for by its own words. None where there is none."""
-    article = article_of(gold, library)
-    if gold.article is not None and article is None:
+    named, articles = _articles(gold, library)
+    if named and not articles:
         return None
-    wordings = gold.answers if article is None or gold.start is None else [_surroundings(gold, article.text)]
-    found = (hit.passage for text in (gold.question, *wordings) for hit in _found(text, gold, library))
-    return next((passage for passage in found if holds(passage, gold)), None)
+    around = [_around(place, articles[place.article]) for place in gold.places if place.article in articles]
+    within = Filter(articles=frozenset(articles))
+    for text in (gold.question, *(around or gold.answers)):
+        for hit in _found(text, library, within):
+            if holds(hit.passage, gold):
+                return hit.passage
+    return None
 
 
-def article_of(gold: GoldQuestion, library: AnyLibrary) -> Article | None:
-    """The article that is named, if it is there."""
+def out_of_reach(gold: GoldQuestion, library: AnyLibrary) -> Miss:
+    """Why no passage holds the answer."""
+    named, articles = _articles(gold, library)
+    if gold.places and articles:
+        return Miss.SPLIT
+    texts = [article.text for article in articles.values()]
+    if not named:
+        texts = [hit.passage.article.text for answer in gold.answers for hit in _found(answer, library)]
+    return Miss.SPLIT if any(_has_words(text, gold) for text in texts) else Miss.NOT_IN_LIBRARY
+
+
+def article_of(id: str | None, library: AnyLibrary) -> Article | None:
+    """The article of that id, if it is there."""
     try:
-        return None if gold.article is None else library.article(gold.article)
+        return None if id is None else library.article(id)
     except ArticleNotFound:
         return None
 
@@ -99,15 +99,18 @@ def _has_words(text: str, gold: GoldQuestion) -> bool:
     return any(f" {answer} " in words for given in gold.answers if (answer := normalize(given)))
 
 
-def _found(text: str, gold: GoldQuestion, library: AnyLibrary) -> list[Hit]:
-    """In the article that is named, if one is."""
-    within = Filter() if gold.article is None else Filter(articles=frozenset({gold.article}))
+def _articles(gold: GoldQuestion, library: AnyLibrary) -> tuple[bool, dict[str, Article]]:
+    """Whether articles are named for the answer, and those that are there, by id."""
+    named = dict.fromkeys(place.article for place in gold.places) or {id: None for id in [gold.article] if id}
+    return bool(named), {id: article for id in named if (article := article_of(id, library)) is not None}
+
+
+def _found(text: str, library: AnyLibrary, within: Filter = Filter()) -> list[Hit]:
     return library.search(text[:MAX_QUESTION_CHARACTERS], CANDIDATES, within)
 
 
-def _surroundings(gold: GoldQuestion, text: str) -> str:
-    start = gold.start or 0
-    return text[max(0, start - _AROUND) : start + len(gold.answers[0]) + _AROUND]
+def _around(place: GoldPlace, article: Article) -> str:
+    return article.text[max(0, place.start - _AROUND) : place.end + _AROUND]
 
 
 def _within(candidate: Candidate, hit: Hit) -> bool:

@@ -101,7 +101,7 @@ class Record:
     def key(self) -> tuple[str, str | None, tuple[str, ...]]:
         """Two records with the same key are of the same gold question: of one that was corrected since, the scores say
         nothing about what answers."""
-        return self.question, self.article, self.answers
+        return self.question, self.article if self.answers else None, self.answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +113,26 @@ class Run:
     records: tuple[Record, ...]
 
 
-def facts(values: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, str]]:
+def facts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is noted about a run, as names and texts; what is within something else has that in its name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from facts(value, f"{inside}{name}, ")
-        else:
-            yield f"{inside}{name}".replace("_", " "), _told(value)
+    return ((name, _told(value)) for name, value in _flat(values))
 
 
 def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What two runs were not made with alike: its name, and what it was in each."""
-    old, new = ({name: text for name, text in facts(about) if name not in _OF_A_RUN} for about in (before, after))
+    old, new = ({name: value for name, value in _flat(about) if name not in _OF_A_RUN} for about in (before, after))
     for name in dict.fromkeys([*new, *old]):
-        if old.get(name) != new.get(name):
-            yield name, old.get(name, NOTHING), new.get(name, NOTHING)
+        if (one := old.get(name)) != (other := new.get(name)):
+            alike = _told(one) == _told(other)  # but for digits that are not shown
+            yield (name, repr(one), repr(other)) if alike else (name, _told(one), _told(other))
+
+
+def _flat(values: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{inside}{name}, ")
+        else:
+            yield f"{inside}{name}".replace("_", " "), value
 
 
 def _told(value: object) -> str:

@@ -8,9 +8,8 @@ from eval.metrics import exact_match, given_scores
 from eval.misses import article_of, best_candidate, holds, passage_of, why_wrong
 from eval.record import Card, Record, SeenHit, Shown
 from eval.scores import RECALL_AT
-from index.article import Article
 from index.library import AnyLibrary, Validity
-from index.passage import sentences
+from index.passage import Passage, sentences
 from index.search import Hit
 from qa.answer import Answer, Ask, Candidate, Citation, Question
 from qa.wire import AnswerJSON, CitationJSON, answer_json
@@ -37,11 +36,12 @@ def evaluate(
 def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary, verify: Verify) -> Record:
     """Of one gold question, asked as `question`."""
     answer = ask(question)
-    best, article = best_candidate(answer), article_of(gold, library)
+    best, article = best_candidate(answer), article_of(gold.article, library)
     em, f1 = given_scores(answer.text, gold.answers)
     best_em, best_f1 = given_scores(best.text if best else None, gold.answers) if gold.answerable else (0.0, 0.0)
     right, best_right = em == 1, best_em == 1
     held = _ranks(gold, answer.hits)
+    passage = None if right or held or not gold.answerable else passage_of(gold, library)
     read = len(answer.hits) - answer.unread
     cited = list(_citations(answer_json(answer)))
     return Record(
@@ -62,7 +62,7 @@ def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary
         hits=len(answer.hits),
         read=read,
         oracle={
-            "retrieval": float(right or (not held and _right_alone(gold, question, ask, library))),
+            "retrieval": float(right or (passage is not None and _right_alone(gold, passage, question, ask))),
             "reading": float(right or not gold.answerable or any(rank <= read for rank in held)),
             "ranking": float(right or (answer.text is not None and _any_right(gold, answer))),
             "abstaining": float(best_right or not gold.answerable),
@@ -70,8 +70,8 @@ def record(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary
         quotes=len(cited),
         misplaced=sum(verify(citation) is not Validity.VALID for citation in cited),
         milliseconds=answer.milliseconds,
-        miss=None if right else why_wrong(gold, answer, best_right, library),
-        card=None if right else _card(gold, article, answer, best),
+        miss=None if right else why_wrong(gold, answer, best_right, passage, library),
+        card=None if right else _card(gold, library, answer, best),
     )
 
 
@@ -105,11 +105,8 @@ def _exact_span(gold: GoldQuestion, given: Candidate | None) -> float | None:
     )
 
 
-def _right_alone(gold: GoldQuestion, question: Question, ask: Ask, library: AnyLibrary) -> bool:
-    """Whether a passage that holds the answer gives it where it is all there is to read."""
-    passage = passage_of(gold, library) if gold.answerable else None
-    if passage is None:
-        return False
+def _right_alone(gold: GoldQuestion, passage: Passage, question: Question, ask: Ask) -> bool:
+    """Whether the passage gives the answer where it is all there is to read."""
     alone = replace(passage.article, text=passage.text)
     return given_scores(ask(replace(question, texts=(alone,))).text, gold.answers)[0] == 1
 
@@ -118,10 +115,10 @@ def _any_right(gold: GoldQuestion, answer: Answer) -> bool:
     return gold.answerable and any(exact_match(other.text, gold.answers) == 1 for other in answer.alternatives)
 
 
-def _card(gold: GoldQuestion, article: Article | None, answer: Answer, best: Candidate | None) -> Card:
+def _card(gold: GoldQuestion, library: AnyLibrary, answer: Answer, best: Candidate | None) -> Card:
     read = len(answer.hits) - answer.unread
     return Card(
-        gold=_gold_place(gold, article),
+        gold=_gold_place(gold, library),
         ours=_shown(best.citations[0]) if best else None,
         hits=tuple(
             SeenHit(
@@ -140,19 +137,20 @@ def _card(gold: GoldQuestion, article: Article | None, answer: Answer, best: Can
     )
 
 
-def _gold_place(gold: GoldQuestion, article: Article | None) -> Shown | None:
-    if article is None or gold.start is None:
-        return None
-    end = gold.start + len(gold.answers[0])
-    begin = max(0, gold.start - 2 * _SHOWN_AROUND)
-    around = [
-        (begin + first, begin + last)
-        for first, last in sentences(article.text[begin : end + 2 * _SHOWN_AROUND])
-        if begin + first < end and gold.start < begin + last
-    ]
-    if not around:
-        return None
-    return _shown(Citation(article, gold.start, end, min(around[0][0], gold.start), max(around[-1][1], end)))
+def _gold_place(gold: GoldQuestion, library: AnyLibrary) -> Shown | None:
+    """The first that is known, in an article that is there."""
+    for place in gold.places:
+        if (article := article_of(place.article, library)) is not None:
+            begin = max(0, place.start - 2 * _SHOWN_AROUND)
+            around = [
+                (begin + first, begin + last)
+                for first, last in sentences(article.text[begin : place.end + 2 * _SHOWN_AROUND])
+                if begin + first < place.end and place.start < begin + last
+            ]
+            if around:
+                first, last = min(around[0][0], place.start), max(around[-1][1], place.end)
+                return _shown(Citation(article, place.start, place.end, first, last))
+    return None
 
 
 def _shown(cited: Citation) -> Shown:

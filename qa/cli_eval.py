@@ -69,7 +69,9 @@ def evaluate_gold(
     ] = None,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Choose the weight of meaning, passages to read and threshold on GOLD; keep them."),
+        typer.Option(
+            "--tune", help="Choose weight of meaning, passages to read and threshold on GOLD; keep what gains."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With `--tune`: only show the figures.")] = False,
     reader: ReaderOption = DEFAULT_READER,

@@ -48,7 +48,7 @@ def tune_library(
             opened.note(DENSE_WEIGHT_SETTING, str(choice.dense_weight))
             note_calibration(opened, folder, replace(calibration, hits=choice.hits, threshold=choice.threshold))
     if as_json:
-        print_json({"present": asdict(present), **asdict(tuning), "kept": kept})
+        print_json({"present": asdict(present), **asdict(tuning), "gain": tuning.gain, "kept": kept})
     else:
         _print(present, tuning, kept)
 

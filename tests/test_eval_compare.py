@@ -85,7 +85,7 @@ def test_a_question_whose_answers_were_corrected_is_left_out() -> None:
     before = [made("a", answers=("Rome",), **WRONG), made("b")]
     found = compare(before, [made("a", answers=("Oslo",)), made("b")])
     assert found is not None
-    assert (found.questions, found.left_out, found.wins) == (1, 2, 0)
+    assert (found.questions, found.left_out, found.wins) == (1, 1, 0)
 
 
 def test_slices_are_compared() -> None:
@@ -104,6 +104,39 @@ def test_slices_are_compared() -> None:
     assert (who.questions, who.em.before, who.em.after, who.em.low, who.em.high) == (20, 1.0, 0.0, -1.0, -1.0)
     assert who.em.p == pytest.approx(0.001, abs=0.0005)
     assert (where.em.difference, where.f1.difference, where.em.p) == (0.0, 0.0, 1.0)
+    assert found.slices["tag"]["people"] == who
+
+
+def test_a_slice_about_few_articles_is_tested_by_article() -> None:
+    """As all of it is; or two articles of three that turn wrong would be as sure as their many questions."""
+
+    def run(wrong: int) -> list[Record]:
+        rows = [(number, article) for number in range(10) for article in range(20)]
+        return [
+            made(f"q{n} {a}", article=f"a{a}", source="S" if a < 3 else f"s{a}", **(WRONG if a < wrong else {}))
+            for n, a in rows
+        ]
+
+    found = compare(run(0), run(2))
+    assert found is not None
+    few, one = found.slices["source"]["S"], found.slices["source"]["s3"]
+    assert (few.questions, few.em.difference, few.em.p) == (30, pytest.approx(-2 / 3), pytest.approx(0.5, abs=0.05))
+    assert (few.em.low, few.em.high) == (-1.0, pytest.approx(0.0))
+    assert (one.questions, one.em.difference, one.em.low, one.em.high, one.em.p) == (10, 0.0, None, None, 1.0)
+
+
+def test_an_unanswerable_question_is_the_same_whatever_article_it_was_asked_of() -> None:
+    before = [made("a", **NONE), made("b")]
+    found = compare(before, [made("a", **{**NONE, "article": "ports"}), made("b")])
+    assert found is not None
+    assert (found.questions, found.left_out) == (2, 0)
+
+
+def test_slices_by_tag() -> None:
+    good = [made(f"Who is {number}?", article=f"a{number}", tags=("people",)) for number in range(20)]
+    found = compare(good, [made(f"Who is {n}?", article=f"a{n}", tags=("people",), **WRONG) for n in range(20)])
+    assert found is not None
+    who = found.slices["question word"]["who"]
     assert found.slices["tag"]["people"] == who
 
 

@@ -126,6 +126,14 @@ def test_squad_question_that_is_impossible_has_no_answer(tmp_path: Path, answers
     assert read_gold(file) == [GoldQuestion("What?", (), "x", None)]
 
 
+@pytest.mark.parametrize(("date", "day"), [("2026-11-29", "2026-11-29"), (20230728, None), ("soon", None)])
+def test_squad_of_others_may_have_any_date(tmp_path: Path, date: object, day: str | None) -> None:
+    asked = {"question": "What?", "is_impossible": True, "date": date}
+    file = tmp_path / "gold.json"
+    file.write_text(json.dumps({"data": [{"title": "x", "paragraphs": [{"context": "c", "qas": [asked]}]}]}))
+    assert [gold.date for gold in read_gold(file)] == [day]
+
+
 def test_squad_with_a_byte_order_mark(squad_file: Path) -> None:
     plain = read_gold(squad_file)
     squad_file.write_bytes(b"\xef\xbb\xbf" + squad_file.read_bytes())
@@ -331,6 +339,10 @@ def test_further_places(tmp_path: Path) -> None:
     assert [told.partition(": ")[2] for told in problems] == [
         "'Oslo' does not stand at 4 of article 'a', but at several other places"
     ]
+    again = json.dumps({**line, "also": [{"article": "a", "start": 4, "answer": "Oslo"}]})
+    [gold_again] = gold_of(tmp_path, again)
+    assert gold_again.also == ()  # the first is told once
+    assert checked([gold_again], {"a": "nothing here"}.get)[0][0].places == ()
     assert checked([gold], {"a": "....Oslo", "b": "..."}.get)[0][0].places == (GoldPlace("a", 4, "Oslo"),)
 
 

@@ -186,6 +186,11 @@ def test_coverage_by_hand(precision: float, coverage: float) -> None:
     assert coverage_at(*MIXED, precision) == coverage
 
 
+def test_no_threshold_lets_through_a_part_of_equally_confident_ones() -> None:
+    tied = [(0.9, True)] * 10 + [(0.5, number % 2 == 0) for number in range(10)]
+    assert coverage_at(*judged(*tied), 0.8) == 0.5
+
+
 def test_coverage_where_nothing_is_precise_enough() -> None:
     assert coverage_at(*judged((0.9, False), (0.8, True)), 0.8) == 0.0
 
@@ -241,7 +246,8 @@ def test_what_is_covered_is_as_precise_as_was_asked(given: Judgements, precision
     confidence, right = given
     covered = round(coverage_at(confidence, right, precision) * len(right))
     in_order = [right[confidence == one].mean() for one in sorted(confidence, reverse=True)]
-    precise = [n for n in range(1, len(right) + 1) if np.mean(in_order[:n]) >= precision - 1e-12]
+    ends = [n for n in range(1, len(right) + 1) if (confidence >= sorted(confidence, reverse=True)[n - 1]).sum() == n]
+    precise = [n for n in ends if np.mean(in_order[:n]) >= precision - 1e-12]
     assert covered == max(precise, default=0)
 
 

@@ -34,17 +34,15 @@ def ports(library: Library, add: Add) -> Library:
 def test_label_by_what_was_found_and_read(
     ports: Library, words: str, hits: tuple[Hit, ...], unread: int, label: Miss
 ) -> None:
-    assert why_wrong(ROME, answer(words, hits=hits, unread=unread), False, ports) is label
+    assert why_wrong(ROME, answer(words, hits=hits, unread=unread), False, passage_of(ROME, ports), ports) is label
 
 
 def test_label_of_what_was_right_but_withheld_and_of_what_has_no_answer(ports: Library) -> None:
-    assert why_wrong(ROME, answer("Rome", given=False), True, ports) is Miss.WITHHELD
-    assert why_wrong(GoldQuestion("?", ()), answer("Rome"), False, ports) is Miss.NOT_WITHHELD
+    assert why_wrong(ROME, answer("Rome", given=False), True, None, ports) is Miss.WITHHELD
+    assert why_wrong(GoldQuestion("?", ()), answer("Rome"), False, None, ports) is Miss.NOT_WITHHELD
 
 
 def test_out_of_reach(ports: Library) -> None:
-    assert out_of_reach(ROME, ports) is None
-    assert out_of_reach(GoldQuestion("?", ("Rome",)), ports) is None
     assert out_of_reach(GoldQuestion("?", ("Rome",), "gone", 3), ports) is Miss.NOT_IN_LIBRARY
     assert out_of_reach(GoldQuestion("?", ("Paris",)), ports) is Miss.NOT_IN_LIBRARY
     assert out_of_reach(GoldQuestion("?", ("Paris",), "ports"), ports) is Miss.NOT_IN_LIBRARY
@@ -57,6 +55,11 @@ def test_a_passage_that_holds_the_answer(ports: Library) -> None:
         assert holds(passage, gold)
     assert passage_of(GoldQuestion("?", ("Rome",), "nothing"), ports) is None
     assert passage_of(GoldQuestion("?", ("Rome",), "gone", 3), ports) is None
+    elsewhere = (GoldPlace("nothing", 0, "Nothing"),)
+    for article in ("gone", "ports"):  # its own place is not known, or not there
+        passage = passage_of(GoldQuestion("?", ("Nothing",), article, also=elsewhere), ports)
+        assert passage is not None
+        assert passage.article.id == "nothing"
     endless = GoldQuestion("?", ("Rome " * MAX_QUESTION_CHARACTERS,))
     assert out_of_reach(endless, ports) is Miss.NOT_IN_LIBRARY  # longer than a question may be
 
@@ -65,7 +68,9 @@ def test_any_accepted_answer_is_looked_for(library: Library, add: Add) -> None:
     """Though a hundred passages are nearer to the question."""
     text = "\n\n".join(["What is it? It is none."] * 130 + ["A dunlin is a wader."] + ["What is it?"] * 130)
     add(library, make_article(text, id="long"))
-    assert out_of_reach(GoldQuestion("What is it?", ("heron", "dunlin is a wader"), "long"), library) is None
+    passage = passage_of(GoldQuestion("What is it?", ("heron", "dunlin is a wader"), "long"), library)
+    assert passage is not None
+    assert "wader" in passage.text
 
 
 def test_an_answer_that_no_passage_holds_whole_is_split(library: Library, add: Add) -> None:

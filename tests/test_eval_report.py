@@ -11,7 +11,7 @@ import pytest
 
 from eval.compare import Change, Comparison, PartChange
 from eval.misses import Miss
-from eval.record import Card, Record, Run, SeenHit, Shown
+from eval.record import Card, Record, Run, SeenHit, Shown, unlike
 from eval.report import MAX_CARDS, MAX_PARTS, html
 from eval.scores import METRICS, scores
 from tests.test_eval_scores import NONE, NOTHING, WRONG, made
@@ -400,6 +400,8 @@ def test_baseline_says_what_was_made_with_something_else() -> None:
         ["settings, exhaustive", "yes", "no"],
         ["seed", "1", "–"],
     ]
+    near = [*unlike({"settings": {"threshold": 0.43211}}, {"settings": {"threshold": 0.43214}})]
+    assert near == [("settings, threshold", "0.43211", "0.43214")]
     later = {**after, "made": "2026-11-24", "seconds": 6.2}
     assert "Both were made with the same." in html(Run(later, one), Run(after, one))
 

@@ -122,6 +122,14 @@ def test_card_shows_gold_and_ours_in_their_sentences_and_the_hits(ports: Library
     assert made.miss is Miss.NOT_READ
 
 
+def test_card_of_a_further_place_where_the_first_is_not_known(ports: Library) -> None:
+    gold = GoldQuestion("?", ("Bergen",), "gone", 3, also=(GoldPlace("ports", 30, "Bergen"),))
+    made = one_record(ports, gold, answer("Oslo", hits=(NOTHING,)))
+    assert made.card is not None
+    assert made.card.gold == Shown("ports", None, 30, "", "Bergen", " is a port too.")
+    assert made.miss is Miss.NOT_RETRIEVED
+
+
 def test_card_without_a_place_or_a_candidate(ports: Library) -> None:
     made = one_record(ports, GoldQuestion("?", ("Bergen",)), answer("", given=False, hits=()))
     assert made.card == Card(None, None, ())
