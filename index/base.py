@@ -155,6 +155,10 @@ class AnyLibrary(ABC):
         """The first of `counts`, for little in any library."""
         return self._store.article_count()
 
+    def rough_counts(self) -> tuple[int, int]:
+        """As `counts`, for little in any library: in Milvus with passages that are being written or were left."""
+        return self._store.article_count(), self._store.passage_count()
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages. In Milvus it reads a line of every article."""
         return self._store.counts()

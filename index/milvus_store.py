@@ -159,6 +159,10 @@ class MilvusStore:
     def article_count(self) -> int:
         return self._milvus.count(self._records, _ARTICLES)
 
+    def passage_count(self) -> int:
+        """With those of what is being written or was left unfinished."""
+        return self._milvus.count(self.passage_rows, "") if self.searchable else 0
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages, not of what is being written or was left unfinished. Reads a line of every
         article there is."""

@@ -287,6 +287,10 @@ class Store:
         [(articles,)] = self._rows("SELECT count(*) FROM article")
         return int(articles)
 
+    def passage_count(self) -> int:
+        [(passages,)] = self._rows("SELECT count(*) FROM passage")
+        return int(passages)
+
     def counts(self) -> tuple[int, int]:
         """Numbers of articles and passages."""
         [(articles, passages)] = self._rows("SELECT (SELECT count(*) FROM article), (SELECT count(*) FROM passage)")

@@ -96,6 +96,6 @@ async def metrics(request: Request, service: ServiceOf) -> Response:
     now, in `pullquote_queue_waiting`; how many articles and passages the collection has; what the process uses."""
     of: Metrics = request.app.state.metrics
     waiting, working = service.queue.waiting, service.queue.working
-    counts = await service.reads.run(service.library.counts)
+    counts = await service.reads.run(service.library.rough_counts)
     text = await service.reads.run(of.text, waiting, working, *counts)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
