@@ -132,14 +132,6 @@ def test_an_unanswerable_question_is_the_same_whatever_article_it_was_asked_of()
     assert (found.questions, found.left_out) == (2, 0)
 
 
-def test_slices_by_tag() -> None:
-    good = [made(f"Who is {number}?", article=f"a{number}", tags=("people",)) for number in range(20)]
-    found = compare(good, [made(f"Who is {n}?", article=f"a{n}", tags=("people",), **WRONG) for n in range(20)])
-    assert found is not None
-    who = found.slices["question word"]["who"]
-    assert found.slices["tag"]["people"] == who
-
-
 def test_only_questions_of_both_runs_are_compared() -> None:
     before = [made("a"), made("b"), made("c", article="towns")]
     after = [made("b", **WRONG), made("c"), made("d")]  # the same words about another article are another question

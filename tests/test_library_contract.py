@@ -43,6 +43,7 @@ from index.milvus_address import milvus_address
 from index.milvus_client import Milvus
 from index.milvus_doctor import check_milvus
 from index.opening import collections_at
+from index.store import Indexed
 from tests.served import free_port
 
 ADDED, REPLACED, UNCHANGED = Outcome.ADDED, Outcome.REPLACED, Outcome.UNCHANGED
@@ -540,10 +541,10 @@ class TestNeverHalf:
         store = milvus_store.MilvusStore
         replace, rows = store.replace, store._rows
 
-        def replacing(one: milvus_store.MilvusStore, batch: object) -> None:
+        def replacing(one: milvus_store.MilvusStore, batch: list[Indexed]) -> None:
             monkeypatch.setattr(store, "replace", replace)
             monkeypatch.setattr(store, "_rows", late)
-            replace(one, batch)  # type: ignore[arg-type]
+            replace(one, batch)
 
         def late(one: milvus_store.MilvusStore, keys: list[str]) -> object:
             monkeypatch.setattr(store, "_rows", rows)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Run
@@ -129,14 +130,14 @@ def test_mcp(tmp_path: Path) -> None:
     command = ["-m", "tests.mcp_child", "--library", str(tmp_path / MILVUS), "mcp", "--reader", "knowing"]
     process = StdioServerParameters(command=sys.executable, args=command, cwd=ROOT)
 
-    async def talking() -> tuple[object, object]:
+    async def talking() -> tuple[Any, Any]:
         async with Client(process) as client:
             asked = await client.call_tool("ask", {"question": QUESTION})
             read = await client.call_tool("get_article", {"id": "chess"})
             return asked.structured_content, read.structured_content
 
     answer, article = asyncio.run(talking())
-    assert (answer["answer"], article["text"]) == ("Castle FC", CHESS)  # type: ignore[index]
+    assert (answer["answer"], article["text"]) == ("Castle FC", CHESS)
 
 
 def test_doctor(filled: Run, tmp_path: Path) -> None:
